@@ -1,0 +1,31 @@
+//! The plain nouns everybody speaks: typed ids, time, labels and matchers, alert, remediation, instance, hold.
+//!
+//! Nothing here does I/O, reads a clock, awaits, or knows a wire form. Outside text becomes one of these types once, at
+//! the edge, and two ids cannot be swapped afterwards.
+
+pub mod alert;
+pub mod hold;
+pub mod ids;
+pub mod instance;
+pub mod labels;
+pub mod matcher;
+pub mod mode;
+pub mod principal;
+pub mod remediation;
+pub mod time;
+
+pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
+pub use hold::{Held, HeldWhy, Hold};
+pub use ids::{
+    AlertId, ClusterId, DeadLetterId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,
+    RemediationId, RuleId, SourceId,
+};
+pub use instance::{Cluster, Instance, NodeMemory, Repair};
+pub use labels::Labels;
+pub use mode::Mode;
+pub use principal::{Principal, Role};
+pub use remediation::{
+    Alias, Attempt, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Outcome, Record, Remediation, Review, State,
+    Step, Target, Transition, Trigger,
+};
+pub use time::Timestamp;

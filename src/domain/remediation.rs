@@ -1,0 +1,448 @@
+//! A remediation: one repair of one instance, from proposal to proof.
+//!
+//! What may follow what is `engine::remediation`'s table; this file only says what a record holds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::alert::{Annotation, Severity};
+use super::{
+    AlertId, ClusterId, DriverId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId, SourceId,
+    Timestamp,
+};
+
+/// Where a remediation stands. Names and order as in Together's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// Proposed by the system; waits for a person.
+    PendingApproval,
+    /// Approved or asked for by a person; waits for its turn.
+    Pending,
+    /// The node is being cordoned.
+    Quarantining,
+    /// The node is cordoned and waits for idle or grace.
+    Quarantined,
+    /// The action has begun, or its result is being verified.
+    Running,
+    /// The action is done and its alerts are clear.
+    Succeeded,
+    /// It ended without a proven repair.
+    Failed,
+    /// Rejected, cancelled, expired or superseded before it began.
+    Cancelled,
+    /// Its alerts cleared before it began.
+    AutoResolved,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::PendingApproval,
+        Self::Pending,
+        Self::Quarantining,
+        Self::Quarantined,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::AutoResolved,
+    ];
+
+    /// Whether nothing can follow.
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::AutoResolved => true,
+            Self::PendingApproval | Self::Pending | Self::Quarantining | Self::Quarantined | Self::Running => false,
+        }
+    }
+
+    /// Whether it takes one of the places in flight.
+    pub const fn is_in_flight(self) -> bool {
+        match self {
+            Self::Quarantining | Self::Quarantined | Self::Running => true,
+            Self::PendingApproval
+            | Self::Pending
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::AutoResolved => false,
+        }
+    }
+
+    /// The name on every wire: `PENDING_APPROVAL`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingApproval => "PENDING_APPROVAL",
+            Self::Pending => "PENDING",
+            Self::Quarantining => "QUARANTINING",
+            Self::Quarantined => "QUARANTINED",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::AutoResolved => "AUTO_RESOLVED",
+        }
+    }
+
+    /// Reads the name that [`State::as_str`] gives.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// Who wanted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// A person, through an API.
+    Manual,
+    /// A rule.
+    Automated,
+}
+
+impl Trigger {
+    /// The name in our own API and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Automated => "automated",
+        }
+    }
+}
+
+/// What may resolve a waiting remediation without a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoResolve {
+    /// Its linked alerts, once all are clear for `compact_ttl`.
+    Alert,
+    /// Nothing.
+    Never,
+}
+
+/// The machine that a remediation is bound to. A change of any part means that it is another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its cluster.
+    pub cluster_id: ClusterId,
+    /// Its id in the inventory.
+    pub instance_id: InstanceId,
+    /// Its host name when the remediation was created.
+    pub instance_name: String,
+    /// The bare metal below it.
+    pub host_id: HostId,
+    /// The provider's own id; empty when there is none.
+    pub provider_id: String,
+    /// The inventory's generation.
+    pub generation: String,
+}
+
+/// A remediation's own row. Its links and its history are rows beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remediation {
+    /// UUIDv7.
+    pub id: RemediationId,
+    /// Which machine, as it was when the remediation was created or approved.
+    pub target: Target,
+    /// What is, or would be, done.
+    pub mode: Mode,
+    /// Who wanted it.
+    pub trigger: Trigger,
+    /// Where it stands.
+    pub state: State,
+    /// From 1; one more with each transition or change of mode, unchanged by a linked alert.
+    pub version: u64,
+    /// Why, in words.
+    pub reason: String,
+    /// Principal that asked for it; `remedyd` for the system.
+    pub requested_by: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When anything of it last changed.
+    pub updated_at: Timestamp,
+    /// The approval or rejection.
+    pub review: Option<Review>,
+    /// When it came to QUARANTINING, else RUNNING.
+    pub started_at: Option<Timestamp>,
+    /// When it became terminal.
+    pub ended_at: Option<Timestamp>,
+    /// Why it FAILED.
+    pub failure: Option<Failure>,
+    /// How it ended otherwise: expired, superseded, cancelled by whom, unverified.
+    pub note: Option<String>,
+    /// The rule that decides its mode.
+    pub rule: Option<RuleId>,
+    /// What may resolve it by itself.
+    pub auto_resolve: AutoResolve,
+    /// The alert that opened it.
+    pub opened_by: Option<AlertId>,
+    /// The id that the client gave it.
+    pub alias: Option<String>,
+    /// Linked alerts beyond [`Link::KEPT`], which are counted only.
+    pub links_omitted: u32,
+    /// When a heavier cause last raised its mode in place.
+    pub raised_at: Option<Timestamp>,
+    /// Since when every linked alert is clear; nothing while one is not.
+    pub clear_since: Option<Timestamp>,
+    /// Since when its evidence is being re-validated before the act.
+    pub validating_since: Option<Timestamp>,
+    /// When every source that has an API last confirmed its evidence.
+    pub validated_at: Option<Timestamp>,
+    /// The one action, from intent to outcome.
+    pub attempt: Option<Attempt>,
+    /// When the engine looks at it next by itself, and why.
+    pub due: Option<Due>,
+}
+
+impl Remediation {
+    /// The cluster of the machine.
+    pub fn cluster_id(&self) -> &ClusterId {
+        &self.target.cluster_id
+    }
+
+    /// The machine.
+    pub fn instance_id(&self) -> &InstanceId {
+        &self.target.instance_id
+    }
+}
+
+/// An engine deadline with its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Due {
+    /// When.
+    pub at: Timestamp,
+    /// What happens then.
+    pub why: DueWhy,
+}
+
+/// Why the engine will look at a remediation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DueWhy {
+    /// `compact_ttl` after its alerts cleared: it resolves.
+    Resolve,
+    /// `proposal_ttl`: it expires.
+    Expire,
+    /// It may start, or asks again whether it may.
+    Start,
+    /// A driver that was not ready, or a question that found no answer, is tried again.
+    Retry,
+    /// `soak` has passed: its alerts are looked at once more.
+    Soak,
+    /// `verify_within`: it fails.
+    VerifyWithin,
+}
+
+/// A person's word on a proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Principal, or `Auto-Approved`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What they wrote.
+    pub comment: String,
+}
+
+/// Why a remediation FAILED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub code: FailureCode,
+    /// The circumstances, in words.
+    pub detail: String,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailureCode {
+    /// The driver said done, and the alerts did not clear in time.
+    NotCleared,
+    /// Whether the action happened cannot be found out; the node is held.
+    OutcomeUnknown,
+    /// The instance came to stand for another machine; nothing was called.
+    TargetChanged,
+    /// The driver said no.
+    Refused,
+    /// The driver was not ready before the step's deadline; nothing was done.
+    NotReady,
+    /// The evidence could not be confirmed before the act; nothing was called.
+    EvidenceGone,
+    /// The cluster's driver cannot do the approved mode (any more); nothing was called.
+    NoDriver,
+}
+
+impl FailureCode {
+    /// The name on every wire: `NOT_CLEARED`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCleared => "NOT_CLEARED",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::TargetChanged => "TARGET_CHANGED",
+            Self::Refused => "REFUSED",
+            Self::NotReady => "NOT_READY",
+            Self::EvidenceGone => "EVIDENCE_GONE",
+            Self::NoDriver => "NO_DRIVER",
+        }
+    }
+}
+
+/// A step of a plan. Until plans exist, acting is the only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Do what the mode says.
+    Act,
+}
+
+impl Step {
+    /// The name that drivers see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+        }
+    }
+}
+
+/// What a driver says of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It happened.
+    Done,
+    /// It did not and will not happen.
+    Refused,
+    /// It did not happen; later it may.
+    Transient,
+    /// Nobody can tell from this answer.
+    Unknown,
+    /// The backend knows no such operation; only in answer to a query.
+    Absent,
+}
+
+impl Outcome {
+    /// The name in the driver protocol.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Transient => "transient",
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// One operation at a backend: durable as an intent before the first byte leaves, and completed by its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The same for every call about this operation; backends tell repeats by it.
+    pub operation_key: String,
+    /// Which driver.
+    pub driver: DriverId,
+    /// Which step.
+    pub step: Step,
+    /// When the intent was written.
+    pub intended_at: Timestamp,
+    /// After this no further call begins.
+    pub deadline: Timestamp,
+    /// How many calls were answered `transient`, or were asked about in vain, in a row; the back-off's exponent.
+    pub retries: u32,
+    /// Whether the next call must ask (`query`) before it may act.
+    pub must_ask: bool,
+    /// The last answer.
+    pub outcome: Option<Outcome>,
+    /// The last answer's words.
+    pub detail: String,
+    /// The generation that the backend reports after the act.
+    pub generation: Option<String>,
+    /// The boot id that the backend reports after the act.
+    pub boot_id: Option<String>,
+    /// When `done` was reported.
+    pub done_at: Option<Timestamp>,
+}
+
+/// An alert linked to a remediation: a copy of it as served, one per identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The remediation.
+    pub remediation_id: RemediationId,
+    /// Its place in `linked_alerts`, from 0.
+    pub n: u32,
+    /// The identity; a later episode of it updates this link.
+    pub identity: Identity,
+    /// The latest episode.
+    pub alert_id: AlertId,
+    /// Where it came from.
+    pub source: SourceId,
+    /// The alert's name.
+    pub alert_name: String,
+    /// As mapped.
+    pub severity: Severity,
+    /// The annotations as the source sent them.
+    pub annotations: Labels,
+    /// The typed form.
+    pub annotation: Annotation,
+    /// When the latest episode began.
+    pub started_at: Timestamp,
+    /// When it ended; nothing while it does not count as clear.
+    pub resolved_at: Option<Timestamp>,
+    /// When we were told of the end, in our time.
+    pub cleared_at: Option<Timestamp>,
+    /// How often it came back while linked.
+    pub refires: u32,
+}
+
+impl Link {
+    /// How many links one remediation keeps; more are counted in [`Remediation::links_omitted`].
+    pub const KEPT: usize = 500;
+}
+
+/// One entry of a remediation's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The remediation.
+    pub remediation_id: RemediationId,
+    /// From 1.
+    pub version: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The state before; nothing for the creation.
+    pub from: Option<State>,
+    /// The state after; the same for a change of mode.
+    pub to: State,
+    /// The mode after.
+    pub mode: Mode,
+    /// Who: a principal, or `remedyd`.
+    pub principal: String,
+    /// Which verb: create, approve, reject, cancel, raise, resolve, expire, supersede, start, succeed, fail.
+    pub verb: Box<str>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A client's own name for a remediation, kept as long as the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// In which cluster the name is unique.
+    pub cluster_id: ClusterId,
+    /// The name.
+    pub alias: String,
+    /// What it stands for.
+    pub remediation_id: RemediationId,
+}
+
+/// A remediation with everything that an API shows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The row.
+    pub remediation: Remediation,
+    /// Its links in order.
+    pub links: Vec<Link>,
+}
+
+/// The first wait of a back-off and its cap (DESIGN §4.8): 5 s doubling to 5 m.
+pub const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -1,0 +1,44 @@
+//! What a step changed: whole new rows, the only thing that memory and disk are ever made of.
+
+use super::effect::Effect;
+use crate::domain::{
+    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Held, Hold, Instance, InstanceId, Link, NodeMemory,
+    Remediation, Transition,
+};
+
+/// One row that is written, or one key that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An episode.
+    Alert(Box<Alert>),
+    /// An alert that could not be read.
+    DeadLetter(Box<DeadLetter>),
+    /// A remediation's own row.
+    Remediation(Box<Remediation>),
+    /// An alert linked to a remediation.
+    Link(Box<Link>),
+    /// An entry of a remediation's history.
+    Transition(Box<Transition>),
+    /// A client's own name for a remediation.
+    Alias(Box<Alias>),
+    /// A hold, set or ended.
+    Hold(Box<Hold>),
+    /// What policy wants for an instance and why it waits.
+    Held(Box<Held>),
+    /// It waits no longer.
+    HeldGone(InstanceId),
+    /// An instance of the inventory.
+    Instance(Box<Instance>),
+    /// It left the inventory.
+    InstanceGone(InstanceId),
+    /// A configured cluster.
+    Cluster(Box<Cluster>),
+    /// It left the configuration.
+    ClusterGone(ClusterId),
+    /// An instance's last repairs.
+    NodeMemory(Box<NodeMemory>),
+    /// An effect that is to happen.
+    Pending(Box<Effect>),
+    /// Its result is known.
+    Settled(EffectId),
+}

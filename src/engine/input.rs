@@ -1,0 +1,228 @@
+//! Everything that can reach the engine: the one door in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settings::Settings;
+use crate::domain::{
+    Cluster, ClusterId, EffectId, HoldId, Identity, Instance, InstanceId, Labels, Mode, Outcome, Principal, SourceId,
+    Timestamp,
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A configuration was loaded or reloaded, rules and inventory with it; always the first input after a start.
+    Configured(Box<Configured>),
+    /// The shell is ready to carry out effects: those that were pending when the last process ended are asked for again.
+    Started,
+    /// A source told us about alerts.
+    Delivered(Delivery),
+    /// A person or a client asks for something.
+    Asked(Principal, Command),
+    /// A driver answered a [`super::Call`].
+    Acted {
+        /// The effect that is answered.
+        effect_id: EffectId,
+        /// What it said.
+        outcome: Outcome,
+        /// In words.
+        detail: String,
+        /// The machine's generation after the act, where the backend tells.
+        generation: Option<String>,
+        /// The machine's boot id after the act, where the backend tells.
+        boot_id: Option<String>,
+    },
+    /// A source's Alertmanagers were read, as a [`super::Look`] asked.
+    Looked {
+        /// The effect that is answered.
+        effect_id: EffectId,
+        /// Those of the wanted identities that are there, silenced or not; or why the source could not be read.
+        found: Result<Vec<Sighting>, String>,
+    },
+    /// A notice was delivered, or given up.
+    Notified {
+        /// The effect that is answered.
+        effect_id: EffectId,
+        /// Why it was given up, if it was.
+        failure: Option<String>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+impl Input {
+    /// The kind, as the journal records it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Configured(_) => "configured",
+            Self::Started => "started",
+            Self::Delivered(_) => "delivered",
+            Self::Asked(_, command) => command.verb(),
+            Self::Acted { .. } => "acted",
+            Self::Looked { .. } => "looked",
+            Self::Notified { .. } => "notified",
+            Self::Tick => "tick",
+        }
+    }
+}
+
+/// A whole configuration: taken as one, or not at all.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// Policy, rules, limits, drivers.
+    pub settings: Arc<Settings>,
+    /// Every cluster.
+    pub clusters: Vec<Cluster>,
+    /// Every instance of the inventory.
+    pub instances: Vec<Instance>,
+}
+
+/// One chunk of one message of a source.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Who sent it.
+    pub source: SourceId,
+    /// The alerts that could be read, in the order of the message.
+    pub reports: Vec<Report>,
+    /// The alerts that could not.
+    pub dead: Vec<DeadReport>,
+}
+
+/// What a source says of one alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Fires or ended.
+    pub status: ReportStatus,
+    /// As sent.
+    pub labels: Labels,
+    /// As sent, over-long values cut.
+    pub annotations: Labels,
+    /// Whether an annotation was cut.
+    pub truncated: bool,
+    /// `startsAt`.
+    pub started_at: Timestamp,
+    /// `endsAt`; always there when it ended.
+    pub ended_at: Option<Timestamp>,
+    /// As sent; may be empty.
+    pub fingerprint: String,
+}
+
+/// The two words that Alertmanager has for an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportStatus {
+    /// `firing`
+    Firing,
+    /// `resolved`
+    Resolved,
+}
+
+/// An alert of a readable message that could not be read itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadReport {
+    /// What is wrong.
+    pub reason: String,
+    /// Its JSON, cut to 16 KiB.
+    pub raw: String,
+}
+
+/// A request of a person or a client, whatever its dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Open a manual remediation.
+    Create {
+        /// Where.
+        cluster_id: ClusterId,
+        /// Which machine.
+        instance_id: InstanceId,
+        /// What.
+        mode: Mode,
+        /// Why.
+        reason: String,
+        /// The client's own id for it.
+        alias: Option<String>,
+        /// Whether the client says that this is a repeat of a request whose answer it lost.
+        is_retry: bool,
+    },
+    /// Let a proposal go ahead.
+    Approve {
+        /// Which.
+        selector: Selector,
+        /// Instead of the proposed mode.
+        mode: Option<Mode>,
+        /// What the approver wrote.
+        comment: String,
+        /// The version that the approver saw, where the dialect carries one.
+        seen_version: Option<u64>,
+    },
+    /// Turn a proposal down.
+    Reject {
+        /// Which.
+        selector: Selector,
+        /// What the reviewer wrote.
+        comment: String,
+    },
+    /// Call off what has not begun.
+    Cancel {
+        /// Which.
+        selector: Selector,
+    },
+    /// Let nothing touch a node for a while.
+    Hold {
+        /// The node.
+        instance_id: InstanceId,
+        /// Why.
+        reason: String,
+        /// How long.
+        span: Duration,
+    },
+    /// End a hold early.
+    Unhold {
+        /// Which.
+        hold_id: HoldId,
+    },
+}
+
+impl Command {
+    /// The verb, as the journal and refusals name it.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Approve { .. } => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Cancel { .. } => "cancel",
+            Self::Hold { .. } => "hold",
+            Self::Unhold { .. } => "unhold",
+        }
+    }
+}
+
+/// How a client names a remediation: the path that it used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// The cluster of the path; nothing where the dialect has none.
+    pub cluster_id: Option<ClusterId>,
+    /// The instance of the path; nothing for `-`.
+    pub instance_id: Option<InstanceId>,
+    /// Our id, or the client's own.
+    pub remediation: String,
+}
+
+/// Why a source is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookPurpose {
+    /// Before the act: does the evidence still stand?
+    Validate,
+    /// After it: is it really gone?
+    Verify,
+}
+
+/// One wanted alert that a source's Alertmanagers show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which.
+    pub identity: Identity,
+    /// Every Alertmanager that shows it shows it silenced or inhibited.
+    pub muted: bool,
+}

@@ -1,0 +1,38 @@
+//! Stored rows that an input names and that memory does not hold: closed episodes, ended remediations.
+//!
+//! The engine says which it wants ([`super::Engine::wanted`]), the writer fetches them, the step gets them as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Alert, ClusterId, DeadLetterId, Identity, Record, RemediationId};
+
+/// A row, or the rows, that an input names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PastKey {
+    /// The last episodes of an identity, newest first, at most [`Past::EPISODES`].
+    Episodes(Identity),
+    /// A remediation with its links.
+    Remediation(RemediationId),
+    /// A remediation by the name that a client gave it.
+    Alias(ClusterId, String),
+    /// Whether this letter is already there.
+    DeadLetter(DeadLetterId),
+}
+
+/// What was found. A key that is missing here does not exist in the store.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// By identity, highest episode number first.
+    pub episodes: BTreeMap<Identity, Vec<Alert>>,
+    /// By id.
+    pub remediations: BTreeMap<RemediationId, Record>,
+    /// Which remediation a client's name stands for.
+    pub aliases: BTreeMap<(ClusterId, String), RemediationId>,
+    /// The letters that are already there.
+    pub dead_letters: BTreeSet<DeadLetterId>,
+}
+
+impl Past {
+    /// How many episodes of one identity a step sees: enough to tell a repeat of a late message from a new one.
+    pub const EPISODES: usize = 16;
+}

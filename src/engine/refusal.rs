@@ -1,0 +1,116 @@
+//! What the engine answers, and the refusals that a caller can act on.
+
+use crate::domain::{Hold, Mode, Record, RemediationId, State};
+
+/// The answer to one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Taken; there is nothing to say.
+    Done,
+    /// A delivery was taken: `stored + merged + dead_lettered` is what was received.
+    Received {
+        /// Alerts that changed a row.
+        stored: u64,
+        /// Alerts that said nothing new.
+        merged: u64,
+        /// Alerts that could not be read and are kept as they came.
+        dead_lettered: u64,
+    },
+    /// The remediation after a create, approve, reject or cancel.
+    Remediation(Box<Record>),
+    /// The hold after a hold or unhold.
+    Hold(Box<Hold>),
+    /// Nothing was changed, and why.
+    Refused(Refusal),
+}
+
+/// Why a request was refused. Each dialect words it in its own form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It does not exist, or belongs to somebody else, which must look the same.
+    #[error("{kind} `{name}` not found")]
+    NotFound {
+        /// cluster, instance, remediation, hold
+        kind: &'static str,
+        /// As the caller named it.
+        name: String,
+    },
+    /// The verb does not fit the state.
+    #[error("remediation {id} is {}; only {} can be {verb}", state.as_str(), allowed)]
+    WrongState {
+        /// Which.
+        id: RemediationId,
+        /// Where it stands.
+        state: State,
+        /// What was tried, as a participle: approved, rejected, cancelled.
+        verb: &'static str,
+        /// The states in which it would be possible.
+        allowed: &'static str,
+    },
+    /// Another remediation is in the way.
+    #[error("remediation {id} ({}, {mode}) is live on {place}; wait for it or cancel it", state.as_str())]
+    Busy {
+        /// The one in the way.
+        id: RemediationId,
+        /// Where it stands.
+        state: State,
+        /// What it does.
+        mode: Mode,
+        /// `instance i-7` or `host h-0042`.
+        place: String,
+    },
+    /// The mode was raised while the approver was reading.
+    #[error("the mode of remediation {id} was raised to {mode} less than 60 s ago; approve with that mode, or wait")]
+    ModeRaised {
+        /// Which.
+        id: RemediationId,
+        /// The mode that it has.
+        mode: Mode,
+    },
+    /// The approver saw an older version.
+    #[error("remediation {id} is at version {version}; version {seen} was approved: look again")]
+    VersionChanged {
+        /// Which.
+        id: RemediationId,
+        /// Its version.
+        version: u64,
+        /// The version that was sent.
+        seen: u64,
+    },
+    /// The node is held.
+    #[error("instance {instance} is held until {until}: {reason}")]
+    Held {
+        /// Which node.
+        instance: String,
+        /// Why.
+        reason: String,
+        /// Until when.
+        until: crate::domain::Timestamp,
+    },
+    /// The client's own id stands for another request.
+    #[error("remediation_id `{alias}` already names remediation {id}, which was asked for differently")]
+    AliasTaken {
+        /// The client's id.
+        alias: String,
+        /// What it names.
+        id: RemediationId,
+    },
+    /// The request can never be right.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        why: String,
+    },
+    /// The caller lacks the role.
+    #[error("{verb} needs the role {needed}; `{principal}` does not have it")]
+    NotAllowed {
+        /// Who.
+        principal: String,
+        /// What was tried.
+        verb: &'static str,
+        /// What is missing.
+        needed: &'static str,
+    },
+}

@@ -1,0 +1,7 @@
+//! Remediation daemon for GPU clusters.
+
+pub mod config;
+pub mod domain;
+pub mod engine;
+pub mod store;
+pub mod writer;
