@@ -62,6 +62,8 @@ pub enum HeldWhy {
     OptedOut,
     /// No driver of the cluster can do the wanted mode or a heavier one.
     NoDriver,
+    /// NVIDIA's catalogue says to contact support: a person should look and perhaps hold the node.
+    ContactSupport,
 }
 
 impl HeldWhy {
@@ -75,6 +77,7 @@ impl HeldWhy {
             Self::HostBusy(_) => "host_busy",
             Self::OptedOut => "opted_out",
             Self::NoDriver => "no_driver",
+            Self::ContactSupport => "contact_support",
         }
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! What may follow what is `engine::remediation`'s table; this file only says what a record holds.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Annotation, Severity};
 use super::{
-    AlertId, ClusterId, DriverId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId, SourceId,
+    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId, SourceId,
     Timestamp,
 };
 
@@ -192,6 +190,12 @@ pub struct Remediation {
     pub validated_at: Option<Timestamp>,
     /// The one action, from intent to outcome.
     pub attempt: Option<Attempt>,
+    /// The effect whose result it waits for; results of any other effect are stale.
+    pub awaits: Option<EffectId>,
+    /// What keeps it from going on, in words; nothing while nothing does.
+    pub waits_for: Option<String>,
+    /// Not before this does it try to start, to call, or to look again.
+    pub next_try: Option<Timestamp>,
     /// When the engine looks at it next by itself, and why.
     pub due: Option<Due>,
 }
@@ -443,6 +447,3 @@ pub struct Record {
     /// Its links in order.
     pub links: Vec<Link>,
 }
-
-/// The first wait of a back-off and its cap (DESIGN §4.8): 5 s doubling to 5 m.
-pub const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -3,6 +3,8 @@
 //! An effect is also a row. It is written as pending in the batch that decides it, leaves only after that batch is on
 //! disk, and is removed by the input that reports its result; a start asks again for everything that is still pending.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::input::LookPurpose;
@@ -78,17 +80,15 @@ impl CallVerb {
     }
 }
 
-/// One reading of a source's Alertmanagers.
+/// One reading of the Alertmanagers of some sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// For which remediation.
     pub remediation_id: RemediationId,
     /// Why.
     pub purpose: LookPurpose,
-    /// Which source.
-    pub source: SourceId,
-    /// Which alerts are looked for.
-    pub identities: Vec<Identity>,
+    /// Which alerts are looked for, by the source that knows them.
+    pub wanted: BTreeMap<SourceId, Vec<Identity>>,
 }
 
 /// One message to one receiver.

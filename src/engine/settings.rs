@@ -128,6 +128,8 @@ pub struct Policy {
     pub refire_hold: Duration,
     /// How old the evidence may be when the act begins.
     pub max_evidence_age: Duration,
+    /// How long the evidence may stay unconfirmed before an approved repair is given up.
+    pub validate_within: Duration,
     /// How long alerts must stay clear after the act.
     pub soak: Duration,
     /// How long after the act that may take.
@@ -145,6 +147,7 @@ impl Default for Policy {
             settle: Duration::from_secs(10 * MINUTE),
             refire_hold: Duration::from_secs(10 * MINUTE),
             max_evidence_age: Duration::from_secs(120),
+            validate_within: Duration::from_secs(10 * MINUTE),
             soak: Duration::from_secs(5 * MINUTE),
             verify_within: Duration::from_secs(30 * MINUTE),
         }
