@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{Annotation, Severity};
 use super::{
-    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId, SourceId,
-    Timestamp,
+    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId,
+    SourceId, Timestamp,
 };
 
 /// Where a remediation stands. Names and order as in Together's API.

@@ -2,20 +2,195 @@
 //!
 //! One door in ([`Input`]), one memory ([`memory::Memory`], changed only by its `apply(&Change)`), one door out
 //! ([`Effect`]). [`Engine::step`] is a plain function of what it is given: no clock, no disk, no network, no await.
-//! The rooms call one way only: `health → policy → guard → remediation → plan`.
+//! The rooms call one way only: `health → policy → guard → remediation → plan`; what one of them leaves for an earlier
+//! one (an instance to look at again, a place that is free) waits in the [`turn::Turn`] until the step's end.
 
+mod agenda;
+mod authority;
 pub mod change;
+mod commands;
+mod configured;
 pub mod effect;
+mod guard;
+mod health;
+mod holds;
+pub mod ids;
 pub mod input;
+pub mod memory;
+pub mod names;
 pub mod past;
+mod plan;
+mod policy;
 pub mod refusal;
+mod remediation;
 pub mod settings;
+pub mod signs;
+#[cfg(test)]
+mod testing;
+pub mod turn;
 
+use std::sync::Arc;
+
+use authority::{check_text, require};
 pub use change::Change;
 pub use effect::{Call, CallVerb, Effect, EffectKind, Look, Notice, NoticeEvent};
+use ids::IdSource;
 pub use input::{
     Command, Configured, DeadReport, Delivery, Input, LookPurpose, Report, ReportStatus, Selector, Sighting,
 };
+use memory::Memory;
 pub use past::{Past, PastKey};
 pub use refusal::{Refusal, Reply};
 pub use settings::Settings;
+use turn::Turn;
+pub use turn::{Decision, Made};
+
+use crate::domain::{EffectId, Timestamp};
+
+/// The principal of everything that the engine does by itself.
+pub const SYSTEM: &str = "remedyd";
+
+/// What one input led to. Effects and reply must not leave before the changes are on disk.
+pub struct Step {
+    /// The rows to write, in order.
+    pub changes: Vec<Change>,
+    /// What to do then.
+    pub effects: Vec<Effect>,
+    /// What to answer then.
+    pub reply: Reply,
+    /// What rules decided, for the metrics.
+    pub decisions: Vec<Decision>,
+}
+
+/// Memory, configuration and the source of ids: everything that a step depends on besides its input and the time.
+pub struct Engine {
+    memory: Memory,
+    settings: Arc<Settings>,
+    ids: IdSource,
+}
+
+impl Engine {
+    /// An engine that remembers `live`, the fold of what is on disk. `seed` makes its ids.
+    pub fn new<'a>(live: impl IntoIterator<Item = &'a Change>, seed: u64) -> Self {
+        let mut memory = Memory::default();
+        for change in live {
+            memory.apply(change);
+        }
+        Self { memory, settings: Arc::default(), ids: IdSource::new(seed) }
+    }
+
+    /// What it knows.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// When it has to be stepped again even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.memory.agenda().first().map(|(at, _)| *at)
+    }
+
+    /// The stored rows that [`Engine::step`] needs to see for this input.
+    pub fn wanted(&self, input: &Input) -> Vec<PastKey> {
+        match input {
+            Input::Delivered(delivery) => health::wanted(&self.memory, delivery),
+            Input::Asked(_, command) => commands::wanted(command),
+            Input::Configured(_)
+            | Input::Started
+            | Input::Acted { .. }
+            | Input::Looked { .. }
+            | Input::Notified { .. }
+            | Input::Tick => Vec::new(),
+        }
+    }
+
+    /// Takes one input.
+    pub fn step(&mut self, now: Timestamp, input: Input, past: Past) -> Step {
+        if let Input::Configured(configured) = &input {
+            self.settings = Arc::clone(&configured.settings);
+        }
+        let settings = Arc::clone(&self.settings);
+        let mut turn = Turn::new(&mut self.memory, &settings, &mut self.ids, now, past);
+        let reply = take(&mut turn, input);
+        settle(&mut turn);
+        let Made { changes, effects, decisions } = turn.made();
+        Step { changes, effects, reply, decisions }
+    }
+}
+
+fn take(turn: &mut Turn<'_>, input: Input) -> Reply {
+    match input {
+        Input::Configured(configured) => configured::take(turn, *configured),
+        Input::Started => restart(turn),
+        Input::Delivered(delivery) => return health::deliver(turn, delivery),
+        Input::Asked(principal, command) => {
+            return commands::take(turn, &principal, command).unwrap_or_else(Reply::Refused);
+        }
+        Input::Acted { effect_id, outcome, detail, generation, boot_id } => {
+            if let Some(EffectKind::Call(call)) = settled(turn, effect_id) {
+                plan::acted(turn, &call, plan::Answer { outcome, detail, generation, boot_id });
+            }
+        }
+        Input::Looked { effect_id, found } => {
+            if let Some(EffectKind::Look(look)) = settled(turn, effect_id) {
+                match look.purpose {
+                    LookPurpose::Validate => {
+                        if plan::validated(turn, &look, found) {
+                            agenda::start(turn, look.remediation_id);
+                        }
+                    }
+                    LookPurpose::Verify => plan::verified(turn, look.remediation_id, found),
+                }
+            }
+        }
+        Input::Notified { effect_id, failure: _ } => {
+            turn.settle(effect_id);
+        }
+        Input::Tick => agenda::tick(turn),
+    }
+    Reply::Done
+}
+
+/// Removes a pending effect, and says what it was where the result is still waited for. A repeat, or the result of
+/// something that was overtaken, is only tidied away.
+fn settled(turn: &mut Turn<'_>, effect_id: EffectId) -> Option<EffectKind> {
+    let kind = turn.memory().pending().get(&effect_id)?.kind.clone();
+    turn.settle(effect_id);
+    let remediation = match &kind {
+        EffectKind::Call(call) => call.remediation_id,
+        EffectKind::Look(look) => look.remediation_id,
+        EffectKind::Notify(_) => return None,
+    };
+    let awaited = turn.memory().remediations().get(&remediation)?.remediation.awaits;
+    (awaited == Some(effect_id)).then_some(kind)
+}
+
+/// Asks again for everything that was pending. A call may or may not have left the last process, so it becomes a question.
+fn restart(turn: &mut Turn<'_>) {
+    let pending: Vec<Effect> = turn.memory().pending().values().cloned().collect();
+    for effect in pending {
+        match &effect.kind {
+            EffectKind::Call(call) => {
+                let id = call.remediation_id;
+                if settled(turn, effect.id).is_some() {
+                    plan::resume(turn, id);
+                }
+            }
+            EffectKind::Look(_) | EffectKind::Notify(_) => turn.want_again(effect),
+        }
+    }
+}
+
+/// Lets everybody look again whom the input concerned, until nobody is left.
+fn settle(turn: &mut Turn<'_>) {
+    loop {
+        if let Some(instance) = turn.touched.pop_first() {
+            policy::evaluate(turn, &instance);
+        } else if let Some(remediation) = turn.stirred.pop_first() {
+            remediation::sync_links(turn, remediation);
+        } else if let Some(cluster) = turn.freed.pop_first() {
+            agenda::start_waiting(turn, &cluster);
+        } else {
+            break;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One chunk of a message: every report becomes a change of an episode, or nothing; every letter is kept once.
+
+use std::collections::BTreeSet;
+
+use super::super::input::{Delivery, Report, ReportStatus};
+use super::super::memory::Memory;
+use super::super::past::PastKey;
+use super::super::refusal::Reply;
+use super::super::settings::Source;
+use super::super::turn::Turn;
+use super::episode::{self, Meaning};
+use super::join;
+use crate::domain::{Alert, AlertId, AlertState, DeadLetter, DeadLetterId, Identity, InstanceId, SourceId, Timestamp};
+use crate::engine::Change;
+use crate::engine::signs::{finding, severity};
+
+/// Which stored rows the delivery names: closed episodes where there is no open one, or where the report may be about an
+/// earlier one; letters that may be there already.
+pub fn wanted(memory: &Memory, delivery: &Delivery) -> Vec<PastKey> {
+    let episodes = delivery.reports.iter().filter_map(|report| {
+        let identity = Identity::of(&delivery.source, &report.labels);
+        let is_known = memory.alerts().get(&identity).is_some_and(|open| match report.status {
+            ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
+            ReportStatus::Resolved => report.ended_at.is_none_or(|end| end >= open.started_at),
+        });
+        (!is_known).then_some(PastKey::Episodes(identity))
+    });
+    let letters = delivery
+        .dead
+        .iter()
+        .map(|dead| PastKey::DeadLetter(DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw)));
+    let keys: BTreeSet<PastKey> = episodes.chain(letters).collect();
+    keys.into_iter().collect()
+}
+
+/// Takes a delivery over and counts what became of it.
+pub fn deliver(turn: &mut Turn<'_>, delivery: Delivery) -> Reply {
+    let (mut stored, mut merged) = (0, 0);
+    let dead_lettered = delivery.dead.len() as u64;
+    for report in delivery.reports {
+        if take(turn, &delivery.source, report) {
+            stored += 1;
+        } else {
+            merged += 1;
+        }
+    }
+    for dead in delivery.dead {
+        let id = DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw);
+        if turn.past.dead_letters.insert(id) {
+            turn.record(Change::DeadLetter(Box::new(DeadLetter {
+                id,
+                source: delivery.source.clone(),
+                reason: dead.reason,
+                raw: dead.raw,
+                received_at: turn.now(),
+            })));
+        }
+    }
+    Reply::Received { stored, merged, dead_lettered }
+}
+
+/// One report; says whether it changed a row.
+fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
+    let identity = Identity::of(source, &report.labels);
+    let open = turn.memory().alerts().get(&identity);
+    let closed = turn.past.episodes.get(&identity).map_or(&[][..], Vec::as_slice);
+    let meaning = episode::read(open, closed, &report, turn.settings().policy.refire_hold, turn.now());
+    let next = 1 + closed.iter().chain(open).map(|known| known.episode).max().unwrap_or(0);
+    let before = open.cloned();
+    match (meaning, before) {
+        (Meaning::Opens { state, started_at }, _) => {
+            let alert = new_episode(turn, source, report, next, state, started_at, None);
+            turn.touch(alert.instance());
+            turn.record_alert(alert);
+            true
+        }
+        (Meaning::Records { started_at, resolved_at }, _) => {
+            let state = AlertState::Resolved;
+            let alert = new_episode(turn, source, report, next, state, started_at, Some(resolved_at));
+            turn.record_alert(alert);
+            true
+        }
+        (Meaning::Asserts { state, started_at, last_seen_at }, Some(before)) => {
+            let said = Said { state, started_at, last_seen_at, report };
+            assert_again(turn, before, said)
+        }
+        (Meaning::Closes { resolved_at }, Some(before)) => {
+            let mut alert = before;
+            alert.state = AlertState::Resolved;
+            alert.resolved_at = Some(resolved_at);
+            alert.cleared_at = Some(turn.now());
+            turn.touch(alert.instance());
+            turn.record_alert(alert);
+            true
+        }
+        // `read` asserts and closes only what is open.
+        (Meaning::Asserts { .. } | Meaning::Closes { .. }, None) | (Meaning::Repeats, _) => false,
+    }
+}
+
+struct Said {
+    state: AlertState,
+    started_at: Timestamp,
+    last_seen_at: Timestamp,
+    report: Report,
+}
+
+fn assert_again(turn: &mut Turn<'_>, before: Alert, said: Said) -> bool {
+    let mut alert = before.clone();
+    alert.state = said.state;
+    alert.started_at = said.started_at;
+    alert.last_seen_at = said.last_seen_at;
+    // Alertmanager sends nothing about a silenced or inhibited alert: one that it sends is neither.
+    alert.muted = false;
+    alert.annotations = said.report.annotations;
+    alert.truncated = said.report.truncated;
+    alert.xid = finding(&alert.labels, &alert.annotations).xid;
+    if alert == before {
+        return false;
+    }
+    // Another state or another code may call for something else; a new time or text does not.
+    if (alert.state, alert.xid, alert.muted) != (before.state, before.xid, before.muted) {
+        turn.touch(alert.instance());
+    }
+    turn.record_alert(alert);
+    true
+}
+
+fn new_episode(
+    turn: &Turn<'_>,
+    source: &SourceId,
+    report: Report,
+    episode: u32,
+    state: AlertState,
+    started_at: Timestamp,
+    resolved_at: Option<Timestamp>,
+) -> Alert {
+    let identity = Identity::of(source, &report.labels);
+    Alert {
+        id: AlertId::of(identity, episode),
+        identity,
+        episode,
+        source: source.clone(),
+        fingerprint: report.fingerprint,
+        severity: severity(&report.labels),
+        xid: finding(&report.labels, &report.annotations).xid,
+        joined: joined(turn.memory(), turn.settings().sources.get(source), &report.labels),
+        labels: report.labels,
+        annotations: report.annotations,
+        truncated: report.truncated,
+        state,
+        muted: false,
+        started_at,
+        resolved_at,
+        opened_at: turn.now(),
+        cleared_at: resolved_at.map(|_| turn.now()),
+        last_seen_at: turn.now(),
+        remediation_id: None,
+    }
+}
+
+fn joined(
+    memory: &Memory,
+    source: Option<&Source>,
+    labels: &crate::domain::Labels,
+) -> Result<crate::domain::alert::Joined, String> {
+    match source {
+        Some(source) => join::join(memory, source, labels),
+        None => Err("its source left the configuration".to_owned()),
+    }
+}
+
+/// Joins every open episode again, after the inventory or the sources changed.
+pub fn rejoin(turn: &mut Turn<'_>) {
+    let alerts: Vec<Identity> = turn.memory().alerts().keys().copied().collect();
+    for identity in alerts {
+        let Some(alert) = turn.memory().alerts().get(&identity) else { continue };
+        let source = turn.settings().sources.get(&alert.source);
+        let joined = joined(turn.memory(), source, &alert.labels);
+        if joined != alert.joined {
+            let mut alert = alert.clone();
+            let before: Option<InstanceId> = alert.instance().cloned();
+            alert.joined = joined;
+            turn.touch(before.as_ref());
+            turn.touch(alert.instance());
+            turn.record_alert(alert);
+        }
+    }
+}

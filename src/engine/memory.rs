@@ -1,0 +1,260 @@
+//! What the engine knows: every live row, and the few indexes that its questions need.
+//!
+//! [`Memory::apply`] is the only way to change it, while running and at start alike, so memory is always the fold of
+//! what is on disk. Rows that can no longer matter to a decision (resolved alerts, ended remediations) leave it; an
+//! input that names one gets it back as [`super::Past`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::Change;
+use super::effect::Effect;
+use super::names::NameIndex;
+use crate::domain::{
+    Alert, AlertState, Cluster, ClusterId, EffectId, Held, Hold, HoldId, HostId, Identity, Instance, InstanceId, Link,
+    NodeMemory, Record, Remediation, RemediationId, Timestamp,
+};
+
+/// Who is due at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A remediation; its row says why.
+    Remediation(RemediationId),
+    /// A hold expires.
+    Hold(HoldId),
+    /// Something that policy wants for an instance may be possible.
+    Instance(InstanceId),
+}
+
+/// All live rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    clusters: BTreeMap<ClusterId, Cluster>,
+    instances: BTreeMap<InstanceId, Instance>,
+    names: NameIndex,
+    alerts: BTreeMap<Identity, Alert>,
+    alerts_of: BTreeMap<InstanceId, BTreeSet<Identity>>,
+    remediations: BTreeMap<RemediationId, Record>,
+    live_on_host: BTreeMap<HostId, BTreeSet<RemediationId>>,
+    live_on: BTreeMap<InstanceId, BTreeSet<RemediationId>>,
+    linked: BTreeMap<Identity, RemediationId>,
+    holds: BTreeMap<HoldId, Hold>,
+    held: BTreeMap<InstanceId, Held>,
+    nodes: BTreeMap<InstanceId, NodeMemory>,
+    pending: BTreeMap<EffectId, Effect>,
+    agenda: BTreeSet<(Timestamp, Subject)>,
+}
+
+impl Memory {
+    /// Takes over one row. A row that is no longer live leaves.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Alert(alert) => self.apply_alert(alert),
+            Change::Remediation(row) => self.apply_remediation(row),
+            Change::Link(link) => self.apply_link(link),
+            Change::Hold(hold) => self.apply_hold(hold),
+            Change::Held(held) => self.apply_held(&held.instance_id, Some(held)),
+            Change::HeldGone(instance) => self.apply_held(instance, None),
+            Change::Instance(instance) => self.apply_instance(&instance.id, Some(instance)),
+            Change::InstanceGone(instance) => self.apply_instance(instance, None),
+            Change::Cluster(cluster) => {
+                self.clusters.insert(cluster.id.clone(), (**cluster).clone());
+            }
+            Change::ClusterGone(cluster) => {
+                self.clusters.remove(cluster);
+            }
+            Change::NodeMemory(node) => {
+                self.nodes.insert(node.instance_id.clone(), (**node).clone());
+            }
+            Change::Pending(effect) => {
+                self.pending.insert(effect.id, (**effect).clone());
+            }
+            Change::Settled(effect) => {
+                self.pending.remove(effect);
+            }
+            // Rows that only readers ask for.
+            Change::DeadLetter(_) | Change::Transition(_) | Change::Alias(_) => {}
+        }
+    }
+
+    fn apply_alert(&mut self, alert: &Alert) {
+        if let Some(before) = self.alerts.get(&alert.identity) {
+            // A closed episode that is recorded late leaves the open one alone.
+            if before.id != alert.id && alert.state == AlertState::Resolved {
+                return;
+            }
+            if let Some(instance) = before.instance().cloned() {
+                remove_from(&mut self.alerts_of, &instance, &alert.identity);
+            }
+        }
+        match alert.state {
+            AlertState::Resolved => {
+                self.alerts.remove(&alert.identity);
+            }
+            AlertState::Firing | AlertState::RefiredUnconfirmed => {
+                if let Some(instance) = alert.instance() {
+                    self.alerts_of.entry(instance.clone()).or_default().insert(alert.identity);
+                }
+                self.alerts.insert(alert.identity, alert.clone());
+            }
+        }
+    }
+
+    fn apply_remediation(&mut self, row: &Remediation) {
+        let links = match self.remediations.remove(&row.id) {
+            Some(before) => {
+                if let Some(due) = before.remediation.due {
+                    self.agenda.remove(&(due.at, Subject::Remediation(row.id)));
+                }
+                remove_from(&mut self.live_on_host, &before.remediation.target.host_id, &row.id);
+                remove_from(&mut self.live_on, before.remediation.instance_id(), &row.id);
+                before.links
+            }
+            None => Vec::new(),
+        };
+        if row.state.is_terminal() {
+            for link in &links {
+                if self.linked.get(&link.identity) == Some(&row.id) {
+                    self.linked.remove(&link.identity);
+                }
+            }
+            return;
+        }
+        if let Some(due) = row.due {
+            self.agenda.insert((due.at, Subject::Remediation(row.id)));
+        }
+        self.live_on_host.entry(row.target.host_id.clone()).or_default().insert(row.id);
+        self.live_on.entry(row.instance_id().clone()).or_default().insert(row.id);
+        self.remediations.insert(row.id, Record { remediation: row.clone(), links });
+    }
+
+    fn apply_link(&mut self, link: &Link) {
+        let Some(record) = self.remediations.get_mut(&link.remediation_id) else { return };
+        self.linked.insert(link.identity, link.remediation_id);
+        match record.links.binary_search_by_key(&link.n, |known| known.n) {
+            Ok(at) => record.links[at] = link.clone(),
+            Err(at) => record.links.insert(at, link.clone()),
+        }
+    }
+
+    fn apply_hold(&mut self, hold: &Hold) {
+        if let Some(before) = self.holds.remove(&hold.id) {
+            self.agenda.remove(&(before.expires_at, Subject::Hold(hold.id)));
+        }
+        if hold.ended.is_none() {
+            self.agenda.insert((hold.expires_at, Subject::Hold(hold.id)));
+            self.holds.insert(hold.id, hold.clone());
+        }
+    }
+
+    fn apply_held(&mut self, instance: &InstanceId, held: Option<&Held>) {
+        if let Some(until) = self.held.remove(instance).and_then(|before| before.until) {
+            self.agenda.remove(&(until, Subject::Instance(instance.clone())));
+        }
+        if let Some(held) = held {
+            if let Some(until) = held.until {
+                self.agenda.insert((until, Subject::Instance(instance.clone())));
+            }
+            self.held.insert(instance.clone(), held.clone());
+        }
+    }
+
+    fn apply_instance(&mut self, id: &InstanceId, instance: Option<&Instance>) {
+        if let Some(before) = self.instances.remove(id) {
+            self.names.remove(&before);
+        }
+        if let Some(instance) = instance {
+            self.names.insert(instance);
+            self.instances.insert(id.clone(), instance.clone());
+        }
+    }
+
+    /// Every configured cluster.
+    pub fn clusters(&self) -> &BTreeMap<ClusterId, Cluster> {
+        &self.clusters
+    }
+
+    /// Every instance of the inventory.
+    pub fn instances(&self) -> &BTreeMap<InstanceId, Instance> {
+        &self.instances
+    }
+
+    /// By which names alerts find instances.
+    pub fn names(&self) -> &NameIndex {
+        &self.names
+    }
+
+    /// Every open episode.
+    pub fn alerts(&self) -> &BTreeMap<Identity, Alert> {
+        &self.alerts
+    }
+
+    /// The open episodes of one instance, in order of their identities.
+    pub fn alerts_of(&self, instance: &InstanceId) -> impl Iterator<Item = &Alert> {
+        self.alerts_of.get(instance).into_iter().flatten().filter_map(|identity| self.alerts.get(identity))
+    }
+
+    /// Instances with an open episode.
+    pub fn troubled(&self) -> impl Iterator<Item = &InstanceId> {
+        self.alerts_of.keys()
+    }
+
+    /// Every live remediation with its links.
+    pub fn remediations(&self) -> &BTreeMap<RemediationId, Record> {
+        &self.remediations
+    }
+
+    /// The live remediations on a host, whichever instance they are about.
+    pub fn live_on_host(&self, host: &HostId) -> impl Iterator<Item = &Record> {
+        self.live_on_host.get(host).into_iter().flatten().filter_map(|id| self.remediations.get(id))
+    }
+
+    /// The live remediation of an instance.
+    pub fn live_on(&self, instance: &InstanceId) -> Option<&Record> {
+        let live = self.live_on.get(instance)?;
+        live.first().and_then(|id| self.remediations.get(id))
+    }
+
+    /// The live remediation that an identity is linked to.
+    pub fn linked_to(&self, identity: Identity) -> Option<RemediationId> {
+        self.linked.get(&identity).copied()
+    }
+
+    /// The hold on an instance that lasts longest.
+    pub fn hold_on(&self, instance: &InstanceId) -> Option<&Hold> {
+        self.holds.values().filter(|hold| hold.instance_id == *instance).max_by_key(|hold| hold.expires_at)
+    }
+
+    /// Every hold that has not ended.
+    pub fn holds(&self) -> &BTreeMap<HoldId, Hold> {
+        &self.holds
+    }
+
+    /// What policy wants for an instance and why it waits.
+    pub fn held(&self) -> &BTreeMap<InstanceId, Held> {
+        &self.held
+    }
+
+    /// An instance's last repairs.
+    pub fn node(&self, instance: &InstanceId) -> Option<&NodeMemory> {
+        self.nodes.get(instance)
+    }
+
+    /// Every effect without a result.
+    pub fn pending(&self) -> &BTreeMap<EffectId, Effect> {
+        &self.pending
+    }
+
+    /// What is due next.
+    pub fn agenda(&self) -> &BTreeSet<(Timestamp, Subject)> {
+        &self.agenda
+    }
+}
+
+fn remove_from<K: Ord + Clone, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(values) = index.get_mut(key) {
+        values.remove(value);
+        if values.is_empty() {
+            index.remove(key);
+        }
+    }
+}

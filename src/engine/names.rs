@@ -1,0 +1,99 @@
+//! By which names alerts find instances: ids, host names and addresses in one spelling.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::domain::{ClusterId, Instance, InstanceId};
+
+/// Names and addresses of instances, normalised, by cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameIndex {
+    exact: BTreeMap<String, BTreeSet<(ClusterId, InstanceId)>>,
+    short: BTreeMap<String, BTreeSet<(ClusterId, InstanceId)>>,
+}
+
+impl NameIndex {
+    /// Adds an instance under its id, its name and its addresses.
+    pub fn insert(&mut self, instance: &Instance) {
+        let owner = (instance.cluster_id.clone(), instance.id.clone());
+        for name in names(instance) {
+            self.exact.entry(name).or_default().insert(owner.clone());
+        }
+        if let Some(short) = short_name(&normalise(&instance.name)) {
+            self.short.entry(short.to_owned()).or_default().insert(owner);
+        }
+    }
+
+    /// Takes an instance out again.
+    pub fn remove(&mut self, instance: &Instance) {
+        let owner = (instance.cluster_id.clone(), instance.id.clone());
+        let forget = |index: &mut BTreeMap<String, BTreeSet<_>>, name: String| {
+            if let Some(owners) = index.get_mut(&name) {
+                owners.remove(&owner);
+                if owners.is_empty() {
+                    index.remove(&name);
+                }
+            }
+        };
+        for name in names(instance) {
+            forget(&mut self.exact, name);
+        }
+        if let Some(short) = short_name(&normalise(&instance.name)) {
+            forget(&mut self.short, short.to_owned());
+        }
+    }
+
+    /// Instances that a label's value names: by the whole name first; by the short name only where nothing has the whole
+    /// one, since a short name is a guess.
+    pub fn find(&self, value: &str, cluster: Option<&ClusterId>) -> BTreeSet<InstanceId> {
+        let value = normalise(value);
+        let within = |owners: Option<&BTreeSet<(ClusterId, InstanceId)>>| -> BTreeSet<InstanceId> {
+            owners
+                .into_iter()
+                .flatten()
+                .filter(|(of, _)| cluster.is_none_or(|cluster| of == cluster))
+                .map(|(_, id)| id.clone())
+                .collect()
+        };
+        let exact = within(self.exact.get(&value));
+        if !exact.is_empty() {
+            return exact;
+        }
+        match short_name(&value) {
+            // `node-7.example.net` may mean an instance called `node-7` …
+            Some(short) => within(self.exact.get(short)),
+            // … and `node-7` one called `node-7.example.net`.
+            None => within(self.short.get(&value)),
+        }
+    }
+}
+
+fn names(instance: &Instance) -> BTreeSet<String> {
+    let own = [instance.id.as_str(), &instance.name];
+    let addresses = instance.addresses.iter().map(String::as_str);
+    own.into_iter().chain(addresses).map(normalise).filter(|name| !name.is_empty()).collect()
+}
+
+/// The part before the first dot; nothing for addresses and for names without a dot.
+fn short_name(name: &str) -> Option<&str> {
+    if name.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    name.split_once('.').map(|(short, _)| short).filter(|short| !short.is_empty())
+}
+
+/// Without port, brackets, trailing dot and capitals: `GPU-7.`, `gpu-7:9400` and `[fd00::7]:9400` become one spelling.
+fn normalise(value: &str) -> String {
+    let value = value.trim();
+    let host = match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, _)) => inside,
+        None => match value.rsplit_once(':') {
+            // More than one colon without brackets is an IPv6 address, not a port.
+            Some((host, port)) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            Some(_) | None => value,
+        },
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_lowercase();
+    // Addresses have many spellings; the standard library knows the one to compare.
+    host.parse::<IpAddr>().map_or(host, |address| address.to_string())
+}

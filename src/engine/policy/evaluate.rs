@@ -1,0 +1,235 @@
+//! What the alerts of one instance call for together, and what becomes of it.
+
+use std::time::Duration;
+
+use super::super::remediation::{self, Opening};
+use super::super::settings::Enforce;
+use super::super::turn::Turn;
+use super::super::{guard, holds};
+use super::judge::{Verdict, judge};
+use crate::domain::{
+    Alert, AlertState, AutoResolve, Held, HeldWhy, Identity, Instance, InstanceId, Mode, RuleId, Timestamp,
+};
+use crate::engine::Change;
+
+/// XIDs of one host this close together are one burst: the heaviest decides, the others attach (FAULTS §1, Bursts).
+const BURST: Duration = Duration::from_secs(180);
+
+/// One thing that one rule wants because of one alert.
+#[derive(Clone, Debug)]
+struct Want {
+    rule: RuleId,
+    mode: Mode,
+    is_auto: bool,
+    auto_resolve: AutoResolve,
+    alert: Identity,
+    started_at: Timestamp,
+}
+
+/// Everything that the alerts of an instance call for.
+#[derive(Debug, Default)]
+struct Wants {
+    ready: Vec<Want>,
+    /// Not yet: the earliest end of a rule's `for`.
+    not_before: Option<(Timestamp, RuleId, Mode)>,
+    /// Alerts with a code that calls for nothing by itself.
+    attached: Vec<Identity>,
+    /// A rule whose alert says that a person should look.
+    support: Option<RuleId>,
+}
+
+/// Decides again for one instance.
+pub fn evaluate(turn: &mut Turn<'_>, id: &InstanceId) {
+    let Some(instance) = turn.memory().instances().get(id).cloned() else {
+        release(turn, id);
+        return;
+    };
+    let wants = read(turn, &instance);
+    if let Some(live) = turn.memory().live_on(id) {
+        let (live, opened_at) = (live.remediation.id, live.remediation.created_at);
+        for want in &wants.ready {
+            if remediation::link(turn, live, want.alert) {
+                turn.decide(&want.rule, "link");
+            }
+        }
+        attach(turn, &wants, live, opened_at);
+        if let Some(heaviest) = heaviest(turn, &instance, &wants.ready) {
+            let opening = opening(&instance, &wants.ready, &heaviest, turn);
+            if remediation::raise(turn, live, &opening) {
+                turn.decide(&heaviest.rule, "raise");
+            }
+        }
+        turn.stirred.insert(live);
+        release(turn, id);
+        return;
+    }
+    match propose(turn, &instance, &wants) {
+        Ok(()) => release(turn, id),
+        Err(held) => hold_back(turn, held),
+    }
+}
+
+/// Opens a proposal, or says what is in the way; `Ok` where nothing is wanted too.
+fn propose(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants) -> Result<(), Held> {
+    let held = |rule: &RuleId, mode: Option<Mode>, why: HeldWhy, until: Option<Timestamp>| Held {
+        cluster_id: instance.cluster_id.clone(),
+        instance_id: instance.id.clone(),
+        rule: rule.clone(),
+        mode,
+        why,
+        since: turn.now(),
+        until,
+    };
+    let Some(first) = wants.ready.first() else {
+        return match (&wants.not_before, &wants.support) {
+            (Some((at, rule, mode)), _) => Err(held(rule, Some(*mode), HeldWhy::For, Some(*at))),
+            (None, Some(rule)) => Err(held(rule, None, HeldWhy::ContactSupport, None)),
+            (None, None) => Ok(()),
+        };
+    };
+    let Some(heaviest) = heaviest(turn, instance, &wants.ready) else {
+        let held = held(&first.rule, Some(first.mode), HeldWhy::NoDriver, None);
+        let reason = format!(
+            "rule {} wants {}, and the driver of cluster {} can do neither that nor anything heavier",
+            first.rule, first.mode, instance.cluster_id
+        );
+        let until = holds::set_for_a_person(turn, instance.cluster_id.clone(), &instance.id, reason);
+        return Err(Held { until: Some(until), ..held });
+    };
+    // The youngest cause counts: one that began after the last repair is enough to act on.
+    let newest = wants.ready.iter().map(|want| want.started_at).max().unwrap_or(heaviest.started_at);
+    guard::may_open(turn.memory(), &turn.settings().policy, instance, heaviest.mode, newest, turn.now())
+        .map_err(|(why, until)| held(&heaviest.rule, Some(heaviest.mode), why, until))?;
+    let opening = opening(instance, &wants.ready, &heaviest, turn);
+    turn.decide(&heaviest.rule, if heaviest.is_auto { "approve" } else { "open" });
+    let opened = remediation::open(turn, instance, &opening);
+    for want in &wants.ready {
+        remediation::link(turn, opened, want.alert);
+    }
+    let now = turn.now();
+    attach(turn, wants, opened, now);
+    turn.stirred.insert(opened);
+    Ok(())
+}
+
+/// Reads every alert of the instance that fires and is not muted.
+fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
+    let mut wants = Wants::default();
+    let mut shadows = Vec::new();
+    let now = turn.now();
+    let memory = turn.memory();
+    for alert in memory.alerts_of(&instance.id).filter(|alert| alert.state == AlertState::Firing && !alert.muted) {
+        for (id, rule, verdict) in judge(turn.settings(), instance, alert) {
+            if rule.enforce == Enforce::Shadow {
+                if alert.opened_at == now {
+                    shadows.push(id.clone());
+                }
+                continue;
+            }
+            let ready_at = alert.opened_at.plus(rule.hold_for);
+            match verdict {
+                Verdict::Repair(_) if is_drowned(turn, instance, alert) => wants.attached.push(alert.identity),
+                Verdict::Repair(mode) if ready_at > now => {
+                    let is_earlier = wants.not_before.as_ref().is_none_or(|(at, ..)| ready_at < *at);
+                    if is_earlier {
+                        wants.not_before = Some((ready_at, id.clone(), mode));
+                    }
+                }
+                Verdict::Repair(mode) => wants.ready.push(Want {
+                    rule: id.clone(),
+                    mode,
+                    is_auto: rule.enforce == Enforce::Auto,
+                    auto_resolve: rule.auto_resolve,
+                    alert: alert.identity,
+                    started_at: alert.started_at,
+                }),
+                Verdict::Nothing => wants.attached.extend(alert.xid.map(|_| alert.identity)),
+                Verdict::ContactSupport => {
+                    wants.attached.push(alert.identity);
+                    wants.support.get_or_insert_with(|| id.clone());
+                }
+            }
+        }
+    }
+    for rule in shadows {
+        turn.decide(&rule, "shadow");
+    }
+    wants
+}
+
+/// Whether an alert's code is follow-on noise of another code in the same burst on the same host.
+fn is_drowned(turn: &Turn<'_>, instance: &Instance, alert: &Alert) -> bool {
+    let is_secondary = |code: u32| turn.settings().catalogue.0.get(&code).is_some_and(|row| row.is_secondary);
+    if !alert.xid.is_some_and(is_secondary) {
+        return false;
+    }
+    turn.memory()
+        .alerts_of(&instance.id)
+        .any(|other| other.xid.is_some_and(|code| !is_secondary(code)) && is_near(other.opened_at, alert.opened_at))
+}
+
+fn is_near(one: Timestamp, other: Timestamp) -> bool {
+    one.since(other).max(other.since(one)) <= BURST
+}
+
+/// Links codes that call for nothing themselves and came in the same burst as the remediation.
+fn attach(turn: &mut Turn<'_>, wants: &Wants, live: crate::domain::RemediationId, opened_at: Timestamp) {
+    for identity in &wants.attached {
+        let opened = turn.memory().alerts().get(identity).map(|alert| alert.opened_at);
+        if opened.is_some_and(|at| is_near(at, opened_at)) {
+            remediation::link(turn, live, *identity);
+        }
+    }
+}
+
+/// The heaviest want, with its mode moved up to one that the cluster's driver can do; ties go to the first rule id.
+fn heaviest(turn: &Turn<'_>, instance: &Instance, wants: &[Want]) -> Option<Want> {
+    let modes = &turn.settings().clusters.get(&instance.cluster_id)?.modes;
+    let mut best: Option<Want> = None;
+    for want in wants {
+        let Some(mode) = guard::fitting(want.mode, modes) else { continue };
+        let is_better = best
+            .as_ref()
+            .is_none_or(|best| mode.is_heavier_than(best.mode) || (mode == best.mode && want.rule < best.rule));
+        if is_better {
+            best = Some(Want { mode, ..want.clone() });
+        }
+    }
+    best
+}
+
+fn opening(instance: &Instance, wants: &[Want], heaviest: &Want, turn: &Turn<'_>) -> Opening {
+    let alert = turn.memory().alerts().get(&heaviest.alert);
+    let what = alert.map_or("alert", |alert| if alert.name().is_empty() { "alert" } else { alert.name() });
+    let code = alert.and_then(|alert| alert.xid).map_or_else(String::new, |code| format!(" (xid {code})"));
+    let is_never = wants.iter().any(|want| want.auto_resolve == AutoResolve::Never);
+    Opening {
+        mode: heaviest.mode,
+        rule: heaviest.rule.clone(),
+        is_auto: heaviest.is_auto,
+        auto_resolve: if is_never { AutoResolve::Never } else { AutoResolve::Alert },
+        alert: heaviest.alert,
+        reason: format!("{what}{code} on {}", instance.name),
+    }
+}
+
+fn release(turn: &mut Turn<'_>, id: &InstanceId) {
+    if turn.memory().held().contains_key(id) {
+        turn.record(Change::HeldGone(id.clone()));
+    }
+}
+
+/// Writes down what waits, unless that is what is written already.
+fn hold_back(turn: &mut Turn<'_>, held: Held) {
+    let before = turn.memory().held().get(&held.instance_id);
+    let same =
+        before.is_some_and(|before| (&before.rule, before.mode, &before.why) == (&held.rule, held.mode, &held.why));
+    let since = before.filter(|_| same).map_or(held.since, |before| before.since);
+    if same && before.is_some_and(|before| before.until == held.until) {
+        return;
+    }
+    if !same {
+        turn.decide(&held.rule, "hold");
+    }
+    turn.record(Change::Held(Box::new(Held { since, ..held })));
+}

@@ -1,0 +1,107 @@
+//! The alerts of a remediation: linked once per identity, never taken away, kept in step with their episodes.
+
+use std::collections::BTreeMap;
+
+use super::super::signs::annotation;
+use super::super::turn::Turn;
+use super::transit::amend;
+use crate::domain::{Alert, AlertState, Identity, Link, Remediation, RemediationId, SourceId, Timestamp};
+use crate::engine::Change;
+
+/// Links an open episode. False: it is linked already, or does not exist.
+pub fn link(turn: &mut Turn<'_>, id: RemediationId, identity: Identity) -> bool {
+    let Some(record) = turn.memory().remediations().get(&id) else { return false };
+    if record.links.iter().any(|link| link.identity == identity) {
+        return false;
+    }
+    let Some(alert) = turn.memory().alerts().get(&identity).cloned() else { return false };
+    let n = record.links.len();
+    if n >= Link::KEPT {
+        if alert.remediation_id != Some(id) {
+            turn.record_alert(Alert { remediation_id: Some(id), ..alert });
+            amend(turn, id, |row| row.links_omitted += 1);
+        }
+        return false;
+    }
+    let link = Link {
+        remediation_id: id,
+        n: u32::try_from(n).expect("at most Link::KEPT links are kept"),
+        identity,
+        alert_id: alert.id,
+        source: alert.source.clone(),
+        alert_name: alert.name().to_owned(),
+        severity: alert.severity,
+        annotations: alert.annotations.clone(),
+        annotation: annotation(&alert, &turn.settings().catalogue),
+        started_at: alert.started_at,
+        resolved_at: None,
+        cleared_at: None,
+        refires: 0,
+    };
+    turn.record(Change::Link(Box::new(link)));
+    turn.record_alert(Alert { remediation_id: Some(id), ..alert });
+    turn.stirred.insert(id);
+    true
+}
+
+/// Brings the links in step with the episodes, and with them the time since which all are clear.
+pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
+    let Some(record) = turn.memory().remediations().get(&id) else { return };
+    let stale: Vec<Link> = record.links.iter().filter_map(|link| synced(turn, link)).collect();
+    for link in stale {
+        let open = turn.memory().alerts().get(&link.identity).filter(|alert| alert.remediation_id != Some(id)).cloned();
+        turn.record(Change::Link(Box::new(link)));
+        if let Some(alert) = open {
+            turn.record_alert(Alert { remediation_id: Some(id), ..alert });
+        }
+    }
+    let Some(record) = turn.memory().remediations().get(&id) else { return };
+    let clear_since = clear_since(&record.links);
+    amend(turn, id, |row| row.clear_since = clear_since);
+}
+
+/// The link as it should be, where it is not.
+fn synced(turn: &Turn<'_>, link: &Link) -> Option<Link> {
+    let mut fresh = link.clone();
+    match turn.memory().alerts().get(&link.identity) {
+        Some(alert) => {
+            if alert.id != link.alert_id {
+                fresh.alert_id = alert.id;
+                fresh.started_at = alert.started_at;
+                fresh.refires += 1;
+            }
+            if alert.state == AlertState::Firing {
+                fresh.annotations = alert.annotations.clone();
+                fresh.annotation = annotation(alert, &turn.settings().catalogue);
+            }
+            fresh.resolved_at = None;
+            fresh.cleared_at = None;
+        }
+        None if link.cleared_at.is_none() => {
+            let closed = turn.past.episodes.get(&link.identity)?.iter().find(|alert| alert.id == link.alert_id)?;
+            fresh.resolved_at = closed.resolved_at;
+            fresh.cleared_at = closed.cleared_at;
+        }
+        None => {}
+    }
+    (fresh != *link).then_some(fresh)
+}
+
+/// Since when every link is clear; nothing while one is not, and nothing where there are none.
+fn clear_since(links: &[Link]) -> Option<Timestamp> {
+    links.iter().map(|link| link.cleared_at).try_fold(None, |latest: Option<Timestamp>, cleared| {
+        cleared.map(|cleared| Some(latest.map_or(cleared, |latest| latest.max(cleared))))
+    })?
+}
+
+/// The linked alerts of sources that can be asked, by source.
+pub fn evidence(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> BTreeMap<SourceId, Vec<Identity>> {
+    let mut wanted: BTreeMap<SourceId, Vec<Identity>> = BTreeMap::new();
+    let links = turn.memory().remediations().get(&row.id).map_or(&[][..], |record| record.links.as_slice());
+    for link in links.iter().filter(|link| !only_open || link.cleared_at.is_none()) {
+        if turn.settings().sources.get(&link.source).is_some_and(|source| source.has_api) {
+            wanted.entry(link.source.clone()).or_default().push(link.identity);
+        }
+    }
+    wanted
+}

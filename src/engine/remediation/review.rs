@@ -1,0 +1,141 @@
+//! What people decide about a remediation: approve, reject, cancel. Exactly one of them wins.
+
+use std::time::Duration;
+
+use super::super::input::Selector;
+use super::super::refusal::{Refusal, Reply};
+use super::super::turn::Turn;
+use super::super::{check_text, require};
+use super::lifecycle::{Verb, next};
+use super::transit::transit;
+use crate::domain::{Mode, Principal, Record, RemediationId, Review, Role};
+
+/// For how long after a mode was raised an approval has to name the new mode (DESIGN §4.5): the approver may have read
+/// the old one.
+const RAISE_NOTICE: Duration = Duration::from_secs(60);
+
+/// The remediation that a path names. What the caller may not see does not exist.
+pub fn find(turn: &Turn<'_>, principal: &Principal, selector: &Selector) -> Result<Record, Refusal> {
+    let absent = || Refusal::NotFound { kind: "remediation", name: selector.remediation.chars().take(128).collect() };
+    let by_alias = || {
+        let cluster = selector.cluster_id.clone()?;
+        turn.past.aliases.get(&(cluster, selector.remediation.clone())).copied()
+    };
+    let id = RemediationId::parse(&selector.remediation)
+        .filter(|id| turn.record_of(*id).is_some())
+        .or_else(by_alias)
+        .ok_or_else(absent)?;
+    let record = turn.record_of(id).ok_or_else(absent)?;
+    let row = &record.remediation;
+    let fits = principal.sees(row.cluster_id())
+        && selector.cluster_id.as_ref().is_none_or(|cluster| cluster == row.cluster_id())
+        && selector.instance_id.as_ref().is_none_or(|instance| instance == row.instance_id());
+    if fits { Ok(record.clone()) } else { Err(absent()) }
+}
+
+/// An approver lets a proposal go ahead, in its mode or in another.
+pub fn approve(
+    turn: &mut Turn<'_>,
+    principal: &Principal,
+    selector: &Selector,
+    mode: Option<Mode>,
+    comment: &str,
+    seen_version: Option<u64>,
+) -> Result<Reply, Refusal> {
+    let record = reviewable(turn, principal, selector, Verb::Approve, Role::Approver, comment)?;
+    let row = record.remediation;
+    if let Some(seen) = seen_version.filter(|seen| *seen != row.version) {
+        return Err(Refusal::VersionChanged { id: row.id, version: row.version, seen });
+    }
+    let was_raised = row.raised_at.is_some_and(|at| turn.now() < at.plus(RAISE_NOTICE));
+    if mode.is_none() && seen_version.is_none() && was_raised {
+        return Err(Refusal::ModeRaised { id: row.id, mode: row.mode });
+    }
+    let approved = mode.unwrap_or(row.mode);
+    if mode == Some(Mode::HostPowerCycle) {
+        let why = "host_power_cycle can be created, but is no override of an approval".to_owned();
+        return Err(Refusal::Invalid { field: "mode", why });
+    }
+    check_mode(turn, row.cluster_id(), approved)?;
+    let review = Review { by: principal.name.clone(), at: turn.now(), comment: comment.to_owned() };
+    let reason = match mode.filter(|mode| *mode != row.mode) {
+        Some(mode) => format!("approved as {mode} instead of {}: {comment}", row.mode),
+        None => format!("approved as {}: {comment}", row.mode),
+    };
+    transit(turn, row.id, Verb::Approve, &principal.name, reason.trim_end_matches(": "), |row| {
+        row.mode = approved;
+        row.review = Some(review);
+    });
+    Ok(reply(turn, row.id, record.links))
+}
+
+/// An approver turns a proposal down.
+pub fn reject(
+    turn: &mut Turn<'_>,
+    principal: &Principal,
+    selector: &Selector,
+    comment: &str,
+) -> Result<Reply, Refusal> {
+    let record = reviewable(turn, principal, selector, Verb::Reject, Role::Approver, comment)?;
+    let review = Review { by: principal.name.clone(), at: turn.now(), comment: comment.to_owned() };
+    let id = record.remediation.id;
+    let note = format!("rejected by {}", principal.name);
+    transit(turn, id, Verb::Reject, &principal.name, comment, |row| {
+        row.review = Some(review);
+        row.note = Some(note);
+    });
+    Ok(reply(turn, id, record.links))
+}
+
+/// An operator calls off what has not begun.
+pub fn cancel(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector) -> Result<Reply, Refusal> {
+    let record = reviewable(turn, principal, selector, Verb::Cancel, Role::Operator, "")?;
+    let id = record.remediation.id;
+    let note = format!("cancelled by {}", principal.name);
+    transit(turn, id, Verb::Cancel, &principal.name, &note, |row| row.note = Some(note.clone()));
+    Ok(reply(turn, id, record.links))
+}
+
+/// What all three ask first: it exists, the caller has the role, the text is not a book, the state allows it.
+fn reviewable(
+    turn: &Turn<'_>,
+    principal: &Principal,
+    selector: &Selector,
+    verb: Verb,
+    role: Role,
+    comment: &str,
+) -> Result<Record, Refusal> {
+    let record = find(turn, principal, selector)?;
+    require(principal, role, verb.as_str())?;
+    check_text("comment", comment)?;
+    let row = &record.remediation;
+    if next(row.state, verb).is_none() {
+        let (verb, allowed) = (verb.participle(), verb.allowed());
+        return Err(Refusal::WrongState { id: row.id, state: row.state, verb, allowed });
+    }
+    Ok(record)
+}
+
+/// Whether the cluster's driver can do it.
+pub(super) fn check_mode(turn: &Turn<'_>, cluster: &crate::domain::ClusterId, mode: Mode) -> Result<(), Refusal> {
+    let policy = turn.settings().clusters.get(cluster);
+    if policy.is_some_and(|policy| policy.modes.contains(&mode)) {
+        return Ok(());
+    }
+    let why = match policy {
+        Some(policy) => format!("driver {} of cluster {cluster} cannot do {mode}", policy.act),
+        None => format!("cluster {cluster} left the configuration"),
+    };
+    Err(Refusal::Invalid { field: "mode", why })
+}
+
+/// The live record after a change; `links` stand in where it is no longer live.
+pub(super) fn reply(turn: &Turn<'_>, id: RemediationId, links: Vec<crate::domain::Link>) -> Reply {
+    let record = turn.memory().remediations().get(&id).cloned();
+    match record {
+        Some(record) => Reply::Remediation(Box::new(record)),
+        None => turn
+            .ended_row(id)
+            .map_or(Reply::Done, |row| Reply::Remediation(Box::new(Record { remediation: row.clone(), links }))),
+    }
+}
