@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod executors;
+pub mod notices;
 pub mod providers;
 pub mod sources;
 pub mod store;
