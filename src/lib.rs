@@ -1,7 +1,12 @@
 //! Remediation daemon for GPU clusters.
 
+pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod executors;
+pub mod notices;
+pub mod providers;
+pub mod sources;
 pub mod store;
 pub mod writer;

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod instance;
 pub mod labels;
 pub mod matcher;
+mod matcher_lexer;
 pub mod mode;
 pub mod principal;
 pub mod remediation;
