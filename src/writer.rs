@@ -134,8 +134,8 @@ fn envelope(cause: Cause, input: Input) -> (Envelope, oneshot::Receiver<Reply>) 
 pub trait Observer: Send {
     /// The changes of one committed step, in order, and what rules decided in it.
     fn committed(&mut self, changes: &[Change], decisions: &[Decision]);
-    /// A turn is over; the writer lives.
-    fn turned(&mut self);
+    /// A turn is over: the writer lives, and this many changes are on disk that sled has not applied yet.
+    fn turned(&mut self, lag_changes: u64);
 }
 
 /// Everything that the writer's thread owns.
