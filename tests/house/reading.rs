@@ -126,7 +126,7 @@ fn chain(tokens: &[Token<'_>], mut at: usize, prefix: &[String], named: &mut Vec
     let line = tokens[at].line;
     let mut segments = prefix.to_vec();
     // `{self, …}` means the prefix itself.
-    if !(text(at) == "self" && !prefix.is_empty()) {
+    if text(at) != "self" || prefix.is_empty() {
         segments.push(text(at).to_owned());
     }
     at += 1;
