@@ -32,6 +32,22 @@ pub struct Inlet {
     signals: mpsc::Sender<Envelope>,
 }
 
+/// The other end of the [`Inlet`], for whoever takes what comes in.
+#[derive(Debug)]
+pub struct Receivers {
+    /// Requests of people and results of effects; taken first.
+    pub commands: mpsc::Receiver<Envelope>,
+    /// What sources tell.
+    pub signals: mpsc::Receiver<Envelope>,
+}
+
+/// A door with room for `capacity` envelopes in each lane.
+pub fn inlet(capacity: usize) -> (Inlet, Receivers) {
+    let (commands, asked) = mpsc::channel(capacity);
+    let (signals, told) = mpsc::channel(capacity);
+    (Inlet { commands, signals }, Receivers { commands: asked, signals: told })
+}
+
 /// The writer is too busy or is gone; nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
