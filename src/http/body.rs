@@ -1,0 +1,65 @@
+//! Reads a request's body within a size and a time, so that neither a large nor a slow client holds us up.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::error::{Fault, Kind};
+use axum::extract::Request;
+
+/// The largest body of a command; the longest that makes sense is a comment.
+const MAX_COMMAND_BYTES: usize = 64 * 1024;
+/// How long nothing may come.
+const IDLE: Duration = Duration::from_secs(15);
+/// How long the whole body may take.
+const TOTAL: Duration = Duration::from_secs(60);
+
+/// The size that the client announces, if it does.
+pub(super) fn announced(request: &Request) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The whole body, at most `cap` bytes of it.
+pub(super) async fn read(request: Request, cap: usize) -> Result<Bytes, Fault> {
+    let too_large =
+        || Fault::new(Kind::TooLarge, format!("the body is larger than {cap} bytes; nothing of it was taken"));
+    let size = announced(&request);
+    if size.is_some_and(|size| size > cap) {
+        return Err(too_large());
+    }
+    let too_slow = |_| Fault::new(Kind::TooSlow, "the body did not come in time; nothing of it was taken");
+    timeout(TOTAL, collect(request.into_body(), size.unwrap_or(0), cap, too_large)).await.map_err(too_slow)?
+}
+
+async fn collect(mut body: Body, size: usize, cap: usize, too_large: impl Fn() -> Fault) -> Result<Bytes, Fault> {
+    let mut whole = BytesMut::with_capacity(size);
+    loop {
+        let frame = timeout(IDLE, body.frame()).await;
+        let frame = frame.map_err(|_| Fault::new(Kind::TooSlow, "the body stopped coming; nothing of it was taken"))?;
+        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let frame = frame.map_err(|error| Fault::invalid(format!("the body broke off: {error}")))?;
+        // Trailers say nothing that anybody here asks for.
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > cap {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// The body as a JSON object; nothing at all counts as `{}`.
+pub(super) async fn object<T: DeserializeOwned>(request: Request) -> Result<T, Fault> {
+    let body = read(request, MAX_COMMAND_BYTES).await?;
+    let text = body.trim_ascii();
+    let text = if text.is_empty() { b"{}" } else { text };
+    // serde would read a list into a struct as well.
+    if !text.starts_with(b"{") {
+        return Err(Fault::invalid("the body is not a JSON object"));
+    }
+    serde_json::from_slice(text).map_err(|error| Fault::invalid(format!("the body cannot be read: {error}")))
+}

@@ -1,0 +1,108 @@
+//! What happens to every request around its handler.
+//!
+//! `outside` sees all of them: it gives each an id and words the refusals that no route words. `guard` belongs to one
+//! route: who asks, may they, how long it took, and a panic that ends one request and not the daemon. The handler runs
+//! as a task of its own, so that a client that hangs up does not stop a message half way.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::{debug, error};
+use uuid::Uuid;
+
+use super::Shared;
+use super::auth::{self, Asker};
+use super::error::{Fault, Kind};
+use super::routes::{Dialect, Route, UNKNOWN};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Enough for every id that tracing systems make.
+const MAX_REQUEST_ID: usize = 128;
+
+#[derive(Clone)]
+struct RequestId(String);
+
+/// A response that a route's guard has counted and worded.
+#[derive(Clone, Copy)]
+struct Guarded;
+
+/// Around every request, known route or not.
+pub(super) async fn outside(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|given| plain(given.as_bytes()));
+    let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let dialect = Dialect::of_path(request.uri().path());
+    let head = request.method() == axum::http::Method::HEAD;
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if response.extensions_mut().remove::<Guarded>().is_none() {
+        if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+            let allow = response.headers_mut().remove(axum::http::header::ALLOW);
+            response = dialect.word(&fault);
+            if let Some(allow) = allow {
+                response.headers_mut().insert(axum::http::header::ALLOW, allow);
+            }
+            if head {
+                *response.body_mut() = axum::body::Body::empty();
+            }
+        }
+        shared.metrics.request_ended(UNKNOWN, response.status().as_u16());
+    }
+    let id = HeaderValue::from_str(&id).expect("an id is plain text");
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// An id that may go into headers, logs and the journal as it is.
+fn plain(text: &[u8]) -> Option<&str> {
+    let fits = (1..=MAX_REQUEST_ID).contains(&text.len());
+    let plain = text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/+=".contains(byte));
+    if fits && plain { std::str::from_utf8(text).ok() } else { None }
+}
+
+/// Around one route's handler.
+pub(super) async fn guard(
+    State((shared, route)): State<(Shared, &'static Route)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let timer = shared.metrics.request_began(route.name);
+    let id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = match admitted(&shared, route, &id, request) {
+        Ok(request) => run(route, request, next).await,
+        Err(fault) => fault.into_response(),
+    };
+    if let Some(mut fault) = response.extensions_mut().remove::<Fault>() {
+        if fault.kind == Kind::Internal {
+            error!(handler = route.name, request.id = id, "{} failed: {fault}", route.name);
+            fault.detail = format!("internal error; the log has more under request id {id}");
+        }
+        response = route.dialect.word(&fault);
+    }
+    let seconds = timer.stop_and_record();
+    let code = response.status().as_u16();
+    shared.metrics.request_ended(route.name, code);
+    debug!(handler = route.name, request.id = id, code, seconds, "{method} {path}");
+    response.extensions_mut().insert(Guarded);
+    response
+}
+
+fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Result<Request, Fault> {
+    let Some(needed) = route.needs else { return Ok(request) };
+    let (mut parts, body) = request.into_parts();
+    let config = shared.config();
+    let principal = auth::admit(&parts, config.tokens.as_deref(), needed)?;
+    parts.extensions.insert(Asker { principal, request_id: id.to_owned() });
+    Ok(Request::from_parts(parts, body))
+}
+
+async fn run(route: &Route, request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => {
+            Fault::new(Kind::Internal, format!("the handler of {} ended: {error}", route.name)).into_response()
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Everything that speaks HTTP: the only room that names the server crate. It translates and carries; whether something
+//! may happen to a machine is the engine's question.
+//!
+//! A request passes `server` (connections), the guard below (request id, who asks, metrics, panics), one handler of
+//! `webhook`, `together`, `native` or `ops`, and the guard again, which words what went wrong in the route's dialect.
+//! Reads answer from the store, after it has caught up with what was committed when they came; everything else is an
+//! [`crate::engine::Input`] through the [`Inlet`].
+
+pub mod auth;
+mod body;
+mod duration;
+pub mod error;
+mod guard;
+mod native;
+mod native_rows;
+mod ops;
+pub mod query;
+pub mod routes;
+pub mod server;
+mod together;
+mod webhook;
+mod webhook_alert;
+pub mod webhook_body;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+
+use self::auth::Asker;
+use self::error::{Fault, Kind};
+use crate::config::Config;
+use crate::engine::{Command, Input, Reply};
+use crate::store::reader::Reader;
+use crate::telemetry::metrics::Metrics;
+use crate::writer::Inlet;
+
+/// Loads the configuration again; the error lists every mistake, one a line, and the old configuration stays.
+pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Vec<String>>> + Send>> + Send + Sync>;
+
+/// What handlers share; cheap to clone.
+#[derive(Clone)]
+pub struct Shared {
+    /// The way to the writer.
+    pub inlet: Inlet,
+    /// The way to what is stored.
+    pub reader: Reader,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether we can do our work; the error says what is missing. Starting and stopping are such errors.
+    pub ready: watch::Receiver<Result<(), &'static str>>,
+    /// What `POST /-/reload` does.
+    pub reload: Reload,
+    webhook_room: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Brings together what handlers need.
+    pub fn new(
+        inlet: Inlet,
+        reader: Reader,
+        config: watch::Receiver<Arc<Config>>,
+        metrics: Arc<Metrics>,
+        ready: watch::Receiver<Result<(), &'static str>>,
+        reload: Reload,
+    ) -> Self {
+        let webhook_room = Arc::new(Semaphore::new(webhook::room()));
+        Self { inlet, reader, config, metrics, ready, reload, webhook_room }
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.config.borrow().clone()
+    }
+
+    /// Asks the store, once it has caught up, on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.reader.caught_up().await?;
+        let reader = self.reader.clone();
+        let answer = tokio::task::spawn_blocking(move || question(&reader)).await;
+        answer.map_err(|error| Fault::new(Kind::Internal, format!("the store could not be asked: {error}")))?
+    }
+
+    /// Hands a command of `asker` to the engine and waits until what it changed is on disk.
+    async fn ask(&self, asker: &Asker, command: Command) -> Result<Reply, Fault> {
+        let input = Input::Asked(asker.principal.as_ref().clone(), command);
+        match self.inlet.submit(asker.cause(), input).await? {
+            Reply::Refused(refusal) => Err(refusal.into()),
+            reply @ (Reply::Done | Reply::Received { .. } | Reply::Remediation(_) | Reply::Hold(_)) => Ok(reply),
+        }
+    }
+}
+
+/// Every route, behind its guard.
+pub fn router(shared: Shared) -> Router {
+    routes::mount(shared)
+}
+
+/// The variable segments of a path, split first and percent-decoded after. Text that is not UTF-8 names nothing.
+struct Segments<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(segments)) => Ok(Self(segments)),
+            Err(_) => Err(Fault::not_found("path", parts.uri.path())),
+        }
+    }
+}
+
+fn json(body: &impl Serialize) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json_text(body)).into_response()
+}
+
+fn json_text(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("rows have text keys and numbers that JSON has")
+}
+
+/// A time as every API shows it.
+struct Shown(crate::domain::Timestamp);
+
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! What operators and their machines ask of the daemon itself.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Shared;
+use super::error::{Fault, Kind};
+
+/// The process answers; nothing more.
+pub(super) async fn healthy() -> &'static str {
+    "remedyd is healthy\n"
+}
+
+/// Whether work is taken.
+pub(super) async fn ready(State(shared): State<Shared>) -> Response {
+    let ready = *shared.ready.borrow();
+    match ready {
+        Ok(()) => "remedyd is ready\n".into_response(),
+        Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("remedyd is not ready: {missing}\n")).into_response(),
+    }
+}
+
+/// Loads the configuration again: 200 where it was taken, else 400 with every mistake on a line of its own.
+pub(super) async fn reload(State(shared): State<Shared>) -> Result<&'static str, Fault> {
+    match (shared.reload)().await {
+        Ok(()) => Ok("the configuration was loaded\n"),
+        Err(mistakes) => Err(Fault::invalid(mistakes.join("\n"))),
+    }
+}
+
+/// Every metric, in the text format.
+pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, Fault> {
+    let text = shared.metrics.render().map_err(|error| Fault::new(Kind::Internal, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}

@@ -1,0 +1,140 @@
+//! Every route there is: what it is called in metrics, which role it needs, and in which dialect it refuses.
+//!
+//! What is not listed is a 404, and a route without a role is open on purpose.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, post};
+
+use super::error::{self, Fault, Kind};
+use super::{Shared, guard, native, ops, together, webhook};
+use crate::domain::Role;
+
+/// How errors are worded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `application/problem+json`
+    Problem,
+    /// Google's status and the `error` object, in one body.
+    Together,
+}
+
+impl Dialect {
+    pub(super) fn word(self, fault: &Fault) -> Response {
+        match self {
+            Self::Problem => error::problem(fault),
+            Self::Together => together::error::status(fault),
+        }
+    }
+
+    /// What a client of an unknown path most likely speaks.
+    pub(super) fn of_path(path: &str) -> Self {
+        if path.starts_with("/v1/") || path.starts_with("/v3/") { Self::Together } else { Self::Problem }
+    }
+}
+
+/// One method of one path.
+#[derive(Debug)]
+pub struct Route {
+    /// The value of the label `handler`.
+    pub name: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The path, with `{segments}`.
+    pub path: &'static str,
+    /// Which role it takes; nothing: open to everybody.
+    pub needs: Option<Role>,
+    /// How it refuses.
+    pub dialect: Dialect,
+    handler: fn() -> MethodRouter<Shared>,
+}
+
+const fn route(
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+    needs: Option<Role>,
+    dialect: Dialect,
+    handler: fn() -> MethodRouter<Shared>,
+) -> Route {
+    Route { name, method, path, needs, dialect, handler }
+}
+
+const VIEWER: Option<Role> = Some(Role::Viewer);
+const WEBHOOK: Option<Role> = Some(Role::Webhook);
+const OPERATOR: Option<Role> = Some(Role::Operator);
+const APPROVER: Option<Role> = Some(Role::Approver);
+const ADMIN: Option<Role> = Some(Role::Admin);
+
+/// The name of requests that no route takes, in metrics.
+pub(super) const UNKNOWN: &str = "unknown";
+
+const REMEDIATIONS: &str = "/v1/compute/clusters/{cluster}/instances/{instance}/remediations";
+const REMEDIATION: &str = "/v1/compute/clusters/{cluster}/instances/{instance}/remediations/{id}";
+const APPROVE: &str = "/v1/compute/clusters/{cluster}/instances/{instance}/remediations/{id}/approve";
+const REJECT: &str = "/v1/compute/clusters/{cluster}/instances/{instance}/remediations/{id}/reject";
+const CANCEL: &str = "/v1/compute/clusters/{cluster}/instances/{instance}/remediations/{id}/cancel";
+
+/// The table.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = {
+    use Dialect::{Problem, Together};
+    &[
+        route("healthy", "GET", "/-/healthy", None, Problem, || get(ops::healthy)),
+        route("ready", "GET", "/-/ready", None, Problem, || get(ops::ready)),
+        route("reload", "POST", "/-/reload", ADMIN, Problem, || post(ops::reload)),
+        route("metrics", "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
+
+        route("webhook", "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
+        route("webhook", "POST", "/api/v1/webhooks/alertmanager/{source}", WEBHOOK, Problem, || post(webhook::named)),
+
+        route("alerts", "GET", "/api/v1/alerts", VIEWER, Problem, || get(native::alerts)),
+        route("dead_letters", "GET", "/api/v1/dead-letters", VIEWER, Problem, || get(native::dead_letters)),
+        route("instances", "GET", "/api/v1/instances", VIEWER, Problem, || get(native::instances)),
+        route("remediations", "GET", "/api/v1/remediations", VIEWER, Problem, || get(native::remediations)),
+        route("remediation", "GET", "/api/v1/remediations/{id}", VIEWER, Problem, || get(native::remediation)),
+        route("history", "GET", "/api/v1/remediations/{id}/history", VIEWER, Problem, || get(native::history)),
+        route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
+        route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
+        route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),
+
+        route("together_whoami", "GET", "/v3/whoami", VIEWER, Together, || get(together::whoami)),
+        route("together_clusters", "GET", "/v1/compute/clusters", VIEWER, Together, || get(together::clusters)),
+        route("together_cluster", "GET", "/v1/compute/clusters/{cluster}", VIEWER, Together, || get(together::cluster)),
+        route("together_list", "GET", REMEDIATIONS, VIEWER, Together, || get(together::list)),
+        route("together_create", "POST", REMEDIATIONS, OPERATOR, Together, || post(together::create)),
+        route("together_get", "GET", REMEDIATION, VIEWER, Together, || get(together::get)),
+        route("together_approve", "POST", APPROVE, APPROVER, Together, || post(together::approve)),
+        route("together_reject", "POST", REJECT, APPROVER, Together, || post(together::reject)),
+        route("together_cancel", "POST", CANCEL, OPERATOR, Together, || post(together::cancel)),
+    ]
+};
+
+/// Builds the router from the table.
+pub(super) fn mount(shared: Shared) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let guarded = || (route.handler)().layer(from_fn_with_state((shared.clone(), route), guard::guard));
+        router = router.route(route.path, guarded());
+        if route.dialect == Dialect::Together {
+            // Clients of the 3.x line add `/v1` and `/v3` to a base that those of 2.x expect to end in `/v1`.
+            router = router.route(&format!("/v1{}", route.path), guarded());
+        }
+    }
+    router
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown)
+        .layer(from_fn_with_state(shared.clone(), guard::outside))
+        .with_state(shared)
+}
+
+async fn unknown(request: Request) -> Fault {
+    Fault::not_found("path", request.uri().path())
+}
+
+async fn wrong_method(request: Request) -> Fault {
+    let (method, path) = (request.method(), request.uri().path());
+    Fault::new(Kind::WrongMethod, format!("`{path}` does not take {method}"))
+}

@@ -1,0 +1,164 @@
+//! Where Alertmanager delivers: `POST /api/v1/webhooks/alertmanager[/{source}]`.
+//!
+//! 200 means that every alert of the message is on disk. Whatever goes wrong on our side is a 503, because that is what
+//! Alertmanager tries again; a message that was taken in part may come again in whole, every chunk of it says then
+//! nothing new. What is wrong inside the message is a matter of single alerts, not of the message (`webhook_body`).
+
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+use tracing::info;
+
+use super::auth::Asker;
+use super::error::{Fault, Kind};
+use super::webhook_body::{self, BadBody, Item};
+use super::{Segments, Shared, body};
+use crate::domain::SourceId;
+use crate::engine::{Delivery, Input, Reply};
+use crate::telemetry::metrics::Taken;
+use crate::writer::{Cause, Unavailable};
+
+/// About 20,000 alerts; larger groups are what `max_alerts` is for.
+pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// How much of unanswered messages is held in memory at once, over all clients.
+pub(super) const ROOM_BYTES: usize = 64 * 1024 * 1024;
+/// The unit in which room is counted.
+const ROOM_UNIT: usize = 1024;
+/// How long a message waits for room before it is told to come again.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How many alerts enter the writer at once (DESIGN §4.1); commands of people come in between.
+const CHUNK: usize = 256;
+/// How long the rest of a message that was taken in part waits for a busy writer.
+const REST_WAIT: Duration = Duration::from_secs(10);
+/// A body below this is parsed where it is; a larger one would hold up other requests.
+const PARSE_INLINE_BYTES: usize = 128 * 1024;
+
+/// How many units of room there are.
+pub(super) const fn room() -> usize {
+    ROOM_BYTES / ROOM_UNIT
+}
+
+#[derive(Serialize)]
+struct Answer {
+    received: u64,
+    stored: u64,
+    merged: u64,
+    dead_lettered: u64,
+}
+
+/// The bare path: the only source, else `main`.
+pub(super) async fn bare(
+    State(shared): State<Shared>,
+    Extension(asker): Extension<Asker>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let source = {
+        let config = shared.config();
+        let sources = &config.settings.sources;
+        let main = sources.keys().find(|source| source.as_str() == "main");
+        let only = sources.keys().next().filter(|_| sources.len() == 1);
+        only.or(main).cloned()
+    };
+    let source = source.ok_or_else(|| {
+        Fault::new(Kind::NotFound, "there are several sources and none is called `main`: name one in the path")
+    })?;
+    deliver(shared, asker, source, request).await
+}
+
+/// The path that names its source.
+pub(super) async fn named(
+    State(shared): State<Shared>,
+    Extension(asker): Extension<Asker>,
+    Segments(source): Segments<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let unknown = || Fault::not_found("source", &source);
+    let id = SourceId::parse(&source).map_err(|_| unknown())?;
+    if !shared.config().settings.sources.contains_key(&id) {
+        return Err(unknown());
+    }
+    deliver(shared, asker, id, request).await
+}
+
+async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Request) -> Result<Response, Fault> {
+    let size = body::announced(&request).unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
+    let units = u32::try_from(size / ROOM_UNIT + 1).expect("32 MiB are fewer units than fit");
+    let busy = || Fault::from(Unavailable::Overloaded);
+    let room = timeout(ROOM_WAIT, shared.webhook_room.acquire_many(units)).await.map_err(|_| busy())?;
+    let _room = room.map_err(|_| busy())?;
+
+    let bytes = body::read(request, MAX_BODY_BYTES).await?;
+    let items = if bytes.len() < PARSE_INLINE_BYTES {
+        webhook_body::parse(&bytes)
+    } else {
+        let parsed = tokio::task::spawn_blocking(move || webhook_body::parse(&bytes)).await;
+        parsed.map_err(|error| Fault::new(Kind::Internal, format!("the message could not be read: {error}")))?
+    };
+    let items = items.map_err(|bad| {
+        let kind = match bad {
+            BadBody::TooMany => Kind::TooLarge,
+            BadBody::NotUtf8 { .. } | BadBody::NotJson(_) | BadBody::NotAnObject(_) | BadBody::NoAlerts(_) => {
+                Kind::Invalid
+            }
+        };
+        Fault::new(kind, bad.to_string())
+    })?;
+
+    let mut taken = Taken::default();
+    let mut items = items.into_iter().peekable();
+    let mut first = true;
+    while items.peek().is_some() {
+        let chunk = chunk(&source, items.by_ref().take(CHUNK));
+        let part = submit(&shared, asker.cause(), chunk, first).await?;
+        shared.metrics.delivered(&source, part);
+        taken.stored += part.stored;
+        taken.merged += part.merged;
+        taken.dead_lettered += part.dead_lettered;
+        first = false;
+    }
+    if taken.dead_lettered > 0 {
+        info!(source = %source, n = taken.dead_lettered, "source {source} sent alerts that cannot be read");
+    }
+    let Taken { stored, merged, dead_lettered } = taken;
+    Ok(super::json(&Answer { received: stored + merged + dead_lettered, stored, merged, dead_lettered })
+        .into_response())
+}
+
+fn chunk(source: &SourceId, items: impl Iterator<Item = Item>) -> Delivery {
+    let mut delivery = Delivery { source: source.clone(), reports: Vec::new(), dead: Vec::new() };
+    for item in items {
+        match item {
+            Item::Read(report) => delivery.reports.push(report),
+            Item::Dead(dead) => delivery.dead.push(dead),
+        }
+    }
+    delivery
+}
+
+/// Hands one chunk to the writer. The first is refused at once when the writer is busy, and nothing was taken; a later
+/// one waits, because giving up would make the source send again what is already on disk.
+async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> Result<Taken, Fault> {
+    let mut pause = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    loop {
+        match shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await {
+            Ok(Reply::Received { stored, merged, dead_lettered }) => {
+                return Ok(Taken { stored, merged, dead_lettered });
+            }
+            Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
+            Ok(Reply::Done | Reply::Remediation(_) | Reply::Hold(_)) => {
+                return Err(Fault::new(Kind::Internal, "the writer gave no count for a delivery"));
+            }
+            Err(Unavailable::Overloaded) if !first && waited < REST_WAIT => {
+                sleep(pause).await;
+                waited += pause;
+                pause = (pause * 2).min(Duration::from_millis(200));
+            }
+            Err(unavailable) => return Err(unavailable.into()),
+        }
+    }
+}
