@@ -1,5 +1,6 @@
 //! Remediation daemon for GPU clusters.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

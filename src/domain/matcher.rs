@@ -95,9 +95,10 @@ fn is_end(token: &Token, is_braced: bool) -> Result<bool, BadMatcher> {
         (TokenKind::Close, false) => {
             Err(BadMatcher { why: "`}` without a `{` at the start".to_owned(), column: token.column })
         }
-        (TokenKind::Open | TokenKind::Comma | TokenKind::Operator(_) | TokenKind::Word(_) | TokenKind::Quoted(_), _) => {
-            Ok(false)
-        }
+        (
+            TokenKind::Open | TokenKind::Comma | TokenKind::Operator(_) | TokenKind::Word(_) | TokenKind::Quoted(_),
+            _,
+        ) => Ok(false),
     }
 }
 
@@ -307,7 +308,8 @@ mod tests {
 
     #[test]
     fn compares_as_alertmanager_does() {
-        let table: &[(&str, &[(&str, &str)], bool)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'static str)], bool);
+        let table: &[Case<'_>] = &[
             ("", &[], true),
             ("{}", &[("a", "b")], true),
             ("a=b", &[("a", "b")], true),
