@@ -117,6 +117,7 @@ struct Daemon {
     hands: Arc<Hands>,
     hand_tasks: JoinSet<()>,
     writer: JoinHandle<Result<Appender, StoreError>>,
+    fatal: store::Fatal,
     stop_writer: oneshot::Sender<()>,
 }
 
@@ -169,7 +170,8 @@ impl Daemon {
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
         let (ready, ready_out) = watch::channel(Err("starting"));
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, ready_out, reload_hook(reload.clone()));
-        Ok(Self { config, shared, ready, reload, watch, reloaded, hands, hand_tasks, writer, stop_writer })
+        let fatal = opened.fatal;
+        Ok(Self { config, shared, ready, reload, watch, reloaded, hands, hand_tasks, writer, fatal, stop_writer })
     }
 
     async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
@@ -193,7 +195,15 @@ impl Daemon {
                     hands: &self.hands,
                     reload: &self.reload,
                 };
-                live.run(&mut self.reloaded, &mut self.writer, &mut servers, &mut watching, &mut self.hand_tasks).await
+                let mut tasks = Tasks {
+                    reloaded: &mut self.reloaded,
+                    writer: &mut self.writer,
+                    fatal: &mut self.fatal,
+                    servers: &mut servers,
+                    watching: &mut watching,
+                    hands: &mut self.hand_tasks,
+                };
+                live.run(&mut tasks).await
             }
             Err(why) => failed(&why),
         };
@@ -223,15 +233,18 @@ struct Live<'a> {
     reload: &'a Reload,
 }
 
+/// Everything whose end is watched.
+struct Tasks<'a> {
+    reloaded: &'a mut mpsc::Receiver<Reloaded>,
+    writer: &'a mut JoinHandle<Result<Appender, StoreError>>,
+    fatal: &'a mut store::Fatal,
+    servers: &'a mut JoinSet<usize>,
+    watching: &'a mut JoinHandle<()>,
+    hands: &'a mut JoinSet<()>,
+}
+
 impl Live<'_> {
-    async fn run(
-        &mut self,
-        reloaded: &mut mpsc::Receiver<Reloaded>,
-        writer: &mut JoinHandle<Result<Appender, StoreError>>,
-        servers: &mut JoinSet<usize>,
-        watching: &mut JoinHandle<()>,
-        hand_tasks: &mut JoinSet<()>,
-    ) -> ExitCode {
+    async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
         let (mut terminate, mut interrupt, mut hang_up) = match signals() {
             Ok(signals) => signals,
             Err(error) => return failed(&format!("cannot listen for signals: {error}")),
@@ -241,11 +254,12 @@ impl Live<'_> {
                 _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
                 _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
                 _ = hang_up.recv() => self.reload_soon(),
-                Some(reloaded) = reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *writer => return writer_ended(ended),
-                _ = servers.join_next() => return failed("a listener ended by itself"),
-                _ = &mut *watching => return failed("the watch over the configuration ended by itself"),
-                _ = hand_tasks.join_next() => return failed("the dispatch of effects ended by itself"),
+                Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
+                ended = &mut *tasks.writer => return writer_ended(ended),
+                error = tasks.fatal.wait() => return store_failed(&error),
+                _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
+                _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
+                _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
             }
         }
     }
@@ -324,7 +338,7 @@ async fn open_store(
             metrics.fsync(took);
         }
     };
-    let options = store::Options { observe_fsync: Box::new(observe) };
+    let options = store::Options { synced: Box::new(observe) };
     let opened = tokio::task::spawn_blocking(move || store::open(&path, options)).await;
     opened.map_err(|error| NotBuilt::Other(format!("opening the store ended badly: {error}")))?.map_err(NotBuilt::Store)
 }
@@ -332,9 +346,14 @@ async fn open_store(
 fn writer_ended(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>) -> ExitCode {
     match ended {
         Ok(Ok(_)) => failed("the writer ended by itself"),
-        Ok(Err(error)) => failed(&format!("the store failed, so nothing more is done: {}", chain(&error))),
+        Ok(Err(error)) => store_failed(&error),
         Err(error) => failed(&format!("the writer ended badly: {error}")),
     }
+}
+
+/// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk.
+fn store_failed(error: &StoreError) -> ExitCode {
+    failed(&format!("the store failed, so nothing more is done: {}", chain(error)))
 }
 
 async fn close(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>, code: ExitCode) -> ExitCode {

@@ -1,5 +1,7 @@
 //! Remediation daemon for GPU clusters.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,4 +1,23 @@
 //! The configuration: text becomes checked domain types, and every mistake is reported at once with its place.
+//!
+//! [`load`] reads `remedyd.toml` and all that it names. Files become spanned TOML trees (`document`), which typed readers
+//! walk (`table`), one per kind of file; a reader that meets a mistake notes it and goes on. A key that has no effect is
+//! refused. [`watch`] reads everything again when a file may have changed; a reload that fails changes nothing.
+
+mod alert_sources;
+mod catalogue;
+mod clusters;
+mod document;
+mod duration;
+mod glob;
+mod instances;
+mod load;
+mod main_file;
+mod mistake;
+mod rules;
+mod table;
+pub mod tokens;
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,6 +27,10 @@ use std::time::Duration;
 
 use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, Principal, SourceId};
 use crate::engine::Settings;
+
+pub use duration::show as show_duration;
+pub use load::{Loaded, Overrides, load};
+pub use mistake::Mistake;
 
 /// A whole configuration, checked: the main file, its rules, its inventory, its catalogue and its tokens.
 #[derive(Clone, Debug)]

@@ -308,7 +308,8 @@ mod tests {
 
     #[test]
     fn compares_as_alertmanager_does() {
-        let table: &[(&str, &[(&str, &str)], bool)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'static str)], bool);
+        let table: &[Case<'_>] = &[
             ("", &[], true),
             ("{}", &[("a", "b")], true),
             ("a=b", &[("a", "b")], true),

@@ -1,0 +1,126 @@
+//! `remedyd check`: is the configuration right, and what does it amount to?
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::config::{Config, Driver, Overrides, load, show_duration};
+use crate::engine::settings::Enforce;
+
+/// Exit status when there are mistakes.
+const MISTAKES: u8 = 3;
+
+/// Exit status when the answer could not be printed.
+const UNPRINTED: u8 = 1;
+
+/// Reads the configuration at `path`: a summary on `out` and exit status 0, or every mistake on `err` and 3. Warnings go
+/// to `err` and change nothing.
+pub fn check(path: &Path, out: &mut impl Write, err: &mut impl Write) -> u8 {
+    let said = match load(path, &Overrides::default()) {
+        Ok(loaded) => loaded
+            .warnings
+            .iter()
+            .try_for_each(|warning| writeln!(err, "warning: {warning}"))
+            .and_then(|()| summarise(path, &loaded.config, out))
+            .map(|()| 0),
+        Err(mistakes) => mistakes.iter().try_for_each(|mistake| writeln!(err, "{mistake}")).map(|()| MISTAKES),
+    };
+    said.unwrap_or(UNPRINTED)
+}
+
+fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}: no mistakes", path.display())?;
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    let who = match &config.tokens {
+        Some(tokens) => format!("{} token(s)", tokens.0.len()),
+        None => "no tokens: this machine only, everybody is admin".to_owned(),
+    };
+    writeln!(out, "listens on {} ({who})", listen.join(", "))?;
+    writeln!(out, "stores under {}", config.storage_path.display())?;
+    for (source, urls) in &config.alertmanagers {
+        let urls = if urls.is_empty() { "no Alertmanager to ask".to_owned() } else { urls.join(", ") };
+        writeln!(out, "source {source}: {urls}")?;
+    }
+    for cluster in &config.clusters {
+        let instances = config.instances.iter().filter(|instance| instance.cluster_id == cluster.id).count();
+        let policy = config.settings.clusters.get(&cluster.id);
+        let driver = policy.and_then(|policy| config.drivers.get(&policy.act).map(|driver| (&policy.act, driver)));
+        let acts =
+            driver.map_or_else(|| "no driver".to_owned(), |(id, driver)| format!("{id} acts: {}", describe(driver)));
+        writeln!(out, "cluster {}: {instances} instance(s), {acts}", cluster.id)?;
+    }
+    let count = |wanted| config.settings.rules.values().filter(|rule| rule.enforce == wanted).count();
+    writeln!(
+        out,
+        "{} rule(s): {} auto, {} propose, {} shadow, {} off",
+        config.settings.rules.len(),
+        count(Enforce::Auto),
+        count(Enforce::Propose),
+        count(Enforce::Shadow),
+        count(Enforce::Off)
+    )?;
+    writeln!(out, "{} code(s) in the XID catalogue", config.settings.catalogue.0.len())
+}
+
+fn describe(driver: &Driver) -> String {
+    match driver {
+        Driver::DryRun { takes, .. } => format!("dry run of {}, touches nothing", show_duration(*takes)),
+        Driver::Command { argv, deadline, .. } => {
+            format!("{} within {}", argv.first().map_or("", String::as_str), show_duration(*deadline))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn run(path: &Path) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = check(path, &mut out, &mut err);
+        (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_summed_up() {
+        let (status, out, err) = run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/remedyd.toml"));
+        assert_eq!((status, err.as_str()), (0, ""));
+        for line in [
+            "listens on 127.0.0.1:9720 (no tokens: this machine only, everybody is admin)",
+            "source main: http://127.0.0.1:9093",
+            "cluster train-a: 8 instance(s), rehearse acts: dry run of 2s, touches nothing",
+            "39 rule(s): 0 auto, 31 propose, 0 shadow, 8 off",
+            "575 code(s) in the XID catalogue",
+        ] {
+            assert!(out.contains(&format!("{line}\n")), "{line} in {out}");
+        }
+    }
+
+    #[test]
+    fn warnings_do_not_change_the_exit_status() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("remedyd.toml");
+        fs::write(&path, "[storage]\npath = \"data\"\n[sources.quiet]\n").unwrap();
+        let (status, out, err) = run(&path);
+        assert_eq!(status, 0, "{err}");
+        assert!(out.contains("source quiet: no Alertmanager to ask\n"), "{out}");
+        let place = format!("warning: {}:3:10: sources.quiet: has no `alertmanagers`", path.display());
+        assert!(err.starts_with(&place), "{err}");
+    }
+
+    #[test]
+    fn mistakes_exit_3_and_each_has_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("remedyd.toml");
+        fs::write(&path, "[server]\nlisten = [\"0.0.0.0:9720\"]\nport = 1\n").unwrap();
+        let (status, out, err) = run(&path);
+        assert_eq!((status, out.as_str()), (3, ""));
+        let path = path.display();
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines.len(), 3, "{err}");
+        assert!(lines[0].starts_with(&format!("{path}:1:1: storage.path: ")), "{err}");
+        assert!(lines[1].starts_with(&format!("{path}:2:11: server.listen: ")), "{err}");
+        assert!(lines[2].starts_with(&format!("{path}:3:1: server.port: ")), "{err}");
+    }
+}

@@ -1,0 +1,4 @@
+//! The verbs of the one binary, as plain functions: what they print and how they exit. Flags are `main.rs`'s matter.
+
+pub mod check;
+pub mod token;

@@ -1,0 +1,258 @@
+//! Reads the main file and every file that it names, and puts them together.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::document::{Document, Files, folder_of};
+use super::main_file::MainFile;
+use super::mistake::{Mistake, Mistakes};
+use super::table::{Table, Value};
+use super::{Config, Tokens, catalogue, glob, instances, rules, tokens};
+use crate::domain::Cluster;
+use crate::engine::Settings;
+use crate::engine::settings::Catalogue;
+
+/// What command-line flags say in place of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--web.listen-address`, any number of times; none: the file decides.
+    pub listen: Vec<SocketAddr>,
+    /// `--storage.path`, relative to the working directory.
+    pub storage_path: Option<PathBuf>,
+}
+
+/// A configuration without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What is legal but probably not meant.
+    pub warnings: Vec<Mistake>,
+}
+
+/// Reads `path` and every file that it names; all mistakes at once, in order of file and place.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Vec<Mistake>> {
+    // Where systemd's LoadCredential= puts files, for `credential:NAME`.
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    load_with(path, overrides, credentials.as_deref())
+}
+
+/// [`load`], with the folder of credentials as an argument.
+pub(super) fn load_with(
+    path: &Path,
+    overrides: &Overrides,
+    credentials: Option<&Path>,
+) -> Result<Loaded, Vec<Mistake>> {
+    let mistakes = Mistakes::default();
+    let mut loader = Loader { base: folder_of(path), files: Files::default(), mistakes: &mistakes };
+    let config = match loader.files.read(path) {
+        Ok(text) => Some(loader.read(path, &text, overrides, credentials)),
+        Err(err) => {
+            let what = format!("cannot be read: {err}");
+            mistakes.add(Mistake { file: path.to_owned(), line: 1, column: 1, key: "file".to_owned(), what });
+            None
+        }
+    };
+    let (digest, watched) = loader.files.finish();
+    let warnings = mistakes.into_result()?;
+    // Without the main file there was a mistake, and this line is not reached.
+    let config = config.ok_or_else(Vec::new)?;
+    Ok(Loaded { config: Config { digest, watched, ..config }, warnings })
+}
+
+struct Loader<'m> {
+    base: PathBuf,
+    files: Files,
+    mistakes: &'m Mistakes,
+}
+
+/// A file that was read, before it is parsed.
+struct Text {
+    path: PathBuf,
+    text: String,
+}
+
+impl Loader<'_> {
+    fn read(&mut self, path: &Path, text: &str, overrides: &Overrides, credentials: Option<&Path>) -> Config {
+        let doc = Document::new(path, text, self.mistakes);
+        let tree = doc.parse();
+        let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
+
+        let inventory = self.read_globs(&main.inventory);
+        let rule_files = self.read_globs(&main.rules);
+        let catalogue = self.read_catalogue(main.catalog.as_ref());
+        let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
+        let instances = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
+        let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
+        let listen = self.effective_listen(path, &main, overrides, tokens.is_some());
+
+        let settings = Settings {
+            sources: main.sources,
+            clusters: main.cluster_policies,
+            rules,
+            catalogue,
+            policy: main.policy,
+            limits: main.limits,
+            notices: main.receivers.keys().cloned().collect(),
+        };
+        Config {
+            listen,
+            // Absent only together with a mistake.
+            storage_path: main.storage_path.unwrap_or_default(),
+            tokens: tokens.map(Arc::new),
+            alertmanagers: main.alertmanagers,
+            drivers: main.drivers,
+            receivers: main.receivers,
+            settings: Arc::new(settings),
+            clusters: main.clusters,
+            instances,
+            watched: BTreeSet::new(),
+            digest: String::new(),
+        }
+    }
+
+    /// Every file that the patterns stand for, each once, in order.
+    fn read_globs(&mut self, patterns: &[(&str, Value<'_>)]) -> Vec<Text> {
+        let mut texts: Vec<Text> = Vec::new();
+        for (pattern, value) in patterns {
+            let paths = match glob::expand(&self.base, pattern, &mut self.files) {
+                Ok(paths) => paths,
+                Err(why) => {
+                    value.wrong(why);
+                    continue;
+                }
+            };
+            if paths.is_empty() {
+                value.warn(format!("`{pattern}` stands for no file yet"));
+            }
+            for path in paths {
+                if texts.iter().any(|known| known.path == path) {
+                    continue;
+                }
+                match self.files.read(&path) {
+                    Ok(text) => texts.push(Text { path, text }),
+                    Err(err) => value.wrong(format!("cannot read {}: {err}", path.display())),
+                }
+            }
+        }
+        texts
+    }
+
+    /// Parses the files and hands their tables to `read` in order.
+    fn parse<T>(&self, texts: &[Text], read: impl FnOnce(Vec<Table<'_>>) -> T) -> T {
+        let docs: Vec<Document<'_>> =
+            texts.iter().map(|file| Document::new(&file.path, &file.text, self.mistakes)).collect();
+        let trees: Vec<Spanned<DeTable<'_>>> = docs.iter().map(Document::parse).collect();
+        read(docs.iter().zip(&trees).map(|(doc, tree)| Table::root(doc, tree)).collect())
+    }
+
+    fn read_catalogue(&mut self, named: Option<&(&str, Value<'_>)>) -> Catalogue {
+        let Some((text, value)) = named else {
+            return catalogue::read(catalogue::SHIPPED, Path::new("catalog/xid.csv"), self.mistakes);
+        };
+        let path = glob::beside(&self.base, text);
+        match self.files.read(&path) {
+            Ok(text) => catalogue::read(&text, &path, self.mistakes),
+            Err(err) => {
+                value.wrong(format!("cannot read {}: {err}", path.display()));
+                Catalogue::default()
+            }
+        }
+    }
+
+    fn read_tokens(
+        &mut self,
+        (named, value): &(&str, Value<'_>),
+        credentials: Option<&Path>,
+        clusters: &[Cluster],
+    ) -> Tokens {
+        let path = match named.strip_prefix("credential:") {
+            None => glob::beside(&self.base, named),
+            Some(name) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
+                value.wrong(format!("`{name}` is no name of a credential"));
+                return Tokens::default();
+            }
+            Some(name) => match credentials {
+                Some(folder) => folder.join(name),
+                None => {
+                    value.wrong("needs $CREDENTIALS_DIRECTORY, which systemd sets where the unit has LoadCredential=");
+                    return Tokens::default();
+                }
+            },
+        };
+        let text = match self.files.read(&path) {
+            Ok(text) => text,
+            Err(err) => {
+                value.wrong(format!("cannot read {}: {err}", path.display()));
+                return Tokens::default();
+            }
+        };
+        let read = self.parse(&[Text { path: path.clone(), text }], |tables| {
+            tables.into_iter().map(|table| tokens::read(table, clusters)).next().unwrap_or_default()
+        });
+        if read.0.is_empty() {
+            value.dangling(format!("{} holds no token, so nobody could reach the daemon", path.display()));
+        }
+        read
+    }
+
+    /// The addresses to serve. Without tokens everybody who connects is admin, so only this machine may connect.
+    fn effective_listen(
+        &self,
+        path: &Path,
+        main: &MainFile<'_>,
+        overrides: &Overrides,
+        has_tokens: bool,
+    ) -> Vec<SocketAddr> {
+        let why = "is not loopback, and without [auth] tokens_file everybody who can connect is admin";
+        if overrides.listen.is_empty() {
+            for (addr, value) in main.listen.iter().filter(|(addr, _)| !has_tokens && !addr.ip().is_loopback()) {
+                if let Some(value) = value {
+                    value.dangling(format!("`{addr}` {why}"));
+                }
+            }
+            return main.listen.iter().map(|(addr, _)| *addr).collect();
+        }
+        for addr in overrides.listen.iter().filter(|addr| !has_tokens && !addr.ip().is_loopback()) {
+            self.mistakes.add_doubtful(Mistake {
+                file: path.to_owned(),
+                line: 1,
+                column: 1,
+                key: "server.listen".to_owned(),
+                what: format!("`{addr}` (from --web.listen-address) {why}"),
+            });
+        }
+        overrides.listen.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_credential_is_read_from_the_folder_that_systemd_gives() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, credentials) = (dir.path().join("remedyd.toml"), dir.path().join("credentials"));
+        fs::write(&main, "storage.path = 'data'\nauth.tokens_file = 'credential:tokens'\n").unwrap();
+        fs::create_dir(&credentials).unwrap();
+        fs::write(credentials.join("tokens"), format!("[tokens.a]\nrole = 'viewer'\nsha256 = '{}'\n", "0".repeat(64)))
+            .unwrap();
+        let load = |folder| load_with(&main, &Overrides::default(), folder);
+        let config = load(Some(credentials.as_path())).unwrap().config;
+        assert_eq!(config.tokens.unwrap().0[&[0; 32]].name, "a");
+        assert!(config.watched.contains(&credentials));
+        let mistakes = load(None).unwrap_err();
+        assert_eq!((mistakes[0].line, mistakes[0].key.as_str()), (2, "auth.tokens_file"));
+        fs::remove_file(credentials.join("tokens")).unwrap();
+        assert!(load(Some(credentials.as_path())).unwrap_err()[0].what.starts_with("cannot read "));
+    }
+}

@@ -1,0 +1,168 @@
+//! `remedyd.toml`: what each of its tables says, checked as far as the file alone allows.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::alert_sources::read_url;
+use super::glob::beside;
+use super::table::{Table, Value};
+use super::{Driver, alert_sources, clusters, duration};
+use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
+use crate::engine::settings::{ClusterPolicy, Limits, Policy, Source};
+
+/// Where the daemon listens unless told otherwise.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9720);
+
+/// What the main file says, and the values that name further files.
+pub(super) struct MainFile<'a> {
+    pub(super) listen: Vec<(SocketAddr, Option<Value<'a>>)>,
+    pub(super) storage_path: Option<PathBuf>,
+    pub(super) tokens_file: Option<(&'a str, Value<'a>)>,
+    pub(super) sources: BTreeMap<SourceId, Source>,
+    pub(super) alertmanagers: BTreeMap<SourceId, Vec<String>>,
+    pub(super) inventory: Vec<(&'a str, Value<'a>)>,
+    pub(super) rules: Vec<(&'a str, Value<'a>)>,
+    pub(super) catalog: Option<(&'a str, Value<'a>)>,
+    pub(super) policy: Policy,
+    pub(super) limits: Limits,
+    pub(super) clusters: Vec<Cluster>,
+    pub(super) cluster_policies: BTreeMap<ClusterId, ClusterPolicy>,
+    pub(super) drivers: BTreeMap<DriverId, Driver>,
+    pub(super) receivers: BTreeMap<NoticeId, String>,
+}
+
+impl<'a> MainFile<'a> {
+    /// Reads every table. `base` is the folder that paths are relative to; `storage_path` overrides the file's.
+    pub(super) fn read(mut top: Table<'a>, base: &Path, storage_path: Option<&Path>) -> Self {
+        let listen = read_listen(top.table("server"));
+        let storage_path = read_storage(top.table("storage"), base, storage_path);
+        let tokens_file = read_auth(top.table("auth"));
+        let drivers = clusters::read_drivers(top.table("drivers"));
+        let (clusters, cluster_policies) = clusters::read(top.table("clusters"), &drivers);
+        let (sources, alertmanagers) = alert_sources::read(top.table("sources"), &clusters);
+        let inventory = read_inventory(top.table("inventory"));
+        let mut policy_table = top.table("policy");
+        let rules = policy_table.take("rules").and_then(|value| value.texts()).unwrap_or_default();
+        let catalog = policy_table.take("catalog").and_then(|value| value.text().map(|text| (text, value)));
+        let policy = read_policy(policy_table);
+        let limits = read_limits(top.table("limits"));
+        let receivers = read_notices(top.table("notices"));
+        top.finish();
+        Self {
+            listen,
+            storage_path,
+            tokens_file,
+            sources,
+            alertmanagers,
+            inventory,
+            rules,
+            catalog,
+            policy,
+            limits,
+            clusters,
+            cluster_policies,
+            drivers,
+            receivers,
+        }
+    }
+}
+
+fn read_listen(mut server: Table<'_>) -> Vec<(SocketAddr, Option<Value<'_>>)> {
+    let mut listen = Vec::new();
+    match server.take("listen") {
+        None => listen.push((LISTEN, None)),
+        Some(value) => {
+            let items = value.texts().unwrap_or_default();
+            if items.is_empty() && value.list().is_some_and(|list| list.is_empty()) {
+                value.wrong("must name at least one address, such as \"127.0.0.1:9720\"");
+            }
+            for (text, item) in items {
+                match text.parse::<SocketAddr>() {
+                    Ok(addr) if addr.port() != 0 && listen.iter().any(|(known, _)| *known == addr) => {
+                        item.wrong(format!("`{text}` is named twice"));
+                    }
+                    Ok(addr) => listen.push((addr, Some(item))),
+                    Err(_) => item.wrong(format!("`{text}` is no address and port, such as \"127.0.0.1:9720\"")),
+                }
+            }
+        }
+    }
+    server.finish();
+    listen
+}
+
+fn read_storage(mut storage: Table<'_>, base: &Path, overridden: Option<&Path>) -> Option<PathBuf> {
+    let value = if overridden.is_some() { storage.take("path") } else { storage.require("path") };
+    storage.finish();
+    let written = value.and_then(|value| value.text());
+    overridden.map(Path::to_owned).or_else(|| written.map(|text| beside(base, text)))
+}
+
+fn read_auth(mut auth: Table<'_>) -> Option<(&str, Value<'_>)> {
+    let tokens_file = auth.take("tokens_file").and_then(|value| value.text().map(|text| (text, value)));
+    auth.finish();
+    tokens_file
+}
+
+fn read_inventory(mut inventory: Table<'_>) -> Vec<(&str, Value<'_>)> {
+    let files = inventory.take("files").and_then(|value| value.texts()).unwrap_or_default();
+    inventory.finish();
+    files
+}
+
+fn read_policy(mut table: Table<'_>) -> Policy {
+    let mut policy = Policy::default();
+    let keys: [(&'static str, &mut Duration); 7] = [
+        ("compact_ttl", &mut policy.compact_ttl),
+        ("cooldown", &mut policy.cooldown),
+        ("proposal_ttl", &mut policy.proposal_ttl),
+        ("dispatch_delay", &mut policy.dispatch_delay),
+        ("settle", &mut policy.settle),
+        ("refire_hold", &mut policy.refire_hold),
+        ("max_evidence_age", &mut policy.max_evidence_age),
+    ];
+    for (key, span) in keys {
+        *span = table.take(key).and_then(|value| value.duration()).unwrap_or(*span);
+    }
+    let soak = table.take("soak");
+    let verify_within = table.take("verify_within");
+    policy.soak = soak.as_ref().and_then(Value::duration).unwrap_or(policy.soak);
+    policy.verify_within = verify_within.as_ref().and_then(Value::duration).unwrap_or(policy.verify_within);
+    if let Some(value) = verify_within.or(soak).filter(|_| policy.soak > policy.verify_within) {
+        let (soak, within) = (duration::show(policy.soak), duration::show(policy.verify_within));
+        value.wrong(format!("soak ({soak}) must fit into verify_within ({within}), else no repair can ever be proven"));
+    }
+    table.finish();
+    policy
+}
+
+fn read_limits(mut table: Table<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let mut cluster = table.table("cluster");
+    // Zero would never let anything start, silently; whoever wants that sets the rules to "shadow".
+    if let Some(value) = cluster.take("in_flight").and_then(|value| value.number(1..=1_000_000)) {
+        limits.in_flight = value;
+    }
+    if let Some(value) = cluster.take("in_flight_percent").and_then(|value| value.number(1..=100)) {
+        limits.in_flight_percent = value;
+    }
+    cluster.finish();
+    table.finish();
+    limits
+}
+
+fn read_notices(table: Table<'_>) -> BTreeMap<NoticeId, String> {
+    let mut receivers = BTreeMap::new();
+    for (id, value) in table.named(NoticeId::parse) {
+        let Some(mut table) = value.table() else { continue };
+        if let Some(mut webhook) = table.require("webhook").and_then(|value| value.table()) {
+            let url = webhook.require("url").and_then(|value| read_url(value.text()?, &value));
+            receivers.extend(url.map(|url| (id, url)));
+            webhook.finish();
+        }
+        table.finish();
+    }
+    receivers
+}
