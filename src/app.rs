@@ -134,16 +134,17 @@ impl Daemon {
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
         let engine = Engine::new(&opened.live, seed);
         info!(
-            live_remediations = engine.memory().remediations().len(), open_alerts = engine.memory().alerts().len(),
-            sequence = opened.last.seq, "the store is open"
+            live_remediations = engine.memory().remediations().len(),
+            open_alerts = engine.memory().alerts().len(),
+            sequence = opened.last.seq,
+            "the store is open"
         );
         let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), is_watched());
         let (inlet, receivers) = writer::inlet(writer::LANE);
         let (effects_out, effects) = mpsc::unbounded_channel();
         let (stop_writer, stopped) = oneshot::channel();
         let clock_of_writer = Arc::clone(&clock);
-        let writer =
-            Writer::new(engine, opened.appender, clock_of_writer, receivers, effects_out, Box::new(telemetry));
+        let writer = Writer::new(engine, opened.appender, clock_of_writer, receivers, effects_out, Box::new(telemetry));
         let runtime = Handle::current();
         let writer = tokio::task::spawn_blocking(move || writer.run(&runtime, stopped));
 
@@ -186,15 +187,11 @@ impl Daemon {
         let mut watching = tokio::spawn(self.watch.run());
         let code = match begin(&self.shared.inlet, &self.config.borrow().clone()).await {
             Ok(()) => {
-                self.ready.send_replace(Ok(()));
+                let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
                 info!("ready");
-                let mut live = Live {
-                    config: &self.config,
-                    shared: &self.shared,
-                    hands: &self.hands,
-                    reload: &self.reload,
-                };
+                let mut live =
+                    Live { config: &self.config, shared: &self.shared, hands: &self.hands, reload: &self.reload };
                 let mut tasks = Tasks {
                     reloaded: &mut self.reloaded,
                     writer: &mut self.writer,
@@ -207,7 +204,7 @@ impl Daemon {
             }
             Err(why) => failed(&why),
         };
-        self.ready.send_replace(Err("stopping"));
+        let _ = self.ready.send_replace(Err("stopping"));
         notify(&[sd_notify::NotifyState::Stopping]);
         stop_servers.send_replace(true);
         watching.abort();
@@ -329,10 +326,7 @@ async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
-async fn open_store(
-    path: PathBuf,
-    metrics: Arc<std::sync::OnceLock<Arc<Metrics>>>,
-) -> Result<store::Opened, NotBuilt> {
+async fn open_store(path: PathBuf, metrics: Arc<std::sync::OnceLock<Arc<Metrics>>>) -> Result<store::Opened, NotBuilt> {
     let observe = move |took: Duration| {
         if let Some(metrics) = metrics.get() {
             metrics.fsync(took);

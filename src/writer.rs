@@ -252,7 +252,7 @@ impl<P: Port> Writer<P> {
             next = if is_full { None } else { self.queued() };
         }
         Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
-        self.observer.turned(self.port.lag().changes);
+        self.observer.turned(self.port.lag().changes as u64);
         if let Some(drift) = self.clock.wall_drift() {
             tracing::warn!(drift_us = drift, "the wall clock jumped; engine time goes on as if it had not");
         }

@@ -114,7 +114,7 @@ fn read_inventory(mut inventory: Table<'_>) -> Vec<(&str, Value<'_>)> {
 
 fn read_policy(mut table: Table<'_>) -> Policy {
     let mut policy = Policy::default();
-    let keys: [(&'static str, &mut Duration); 7] = [
+    let keys: [(&'static str, &mut Duration); 8] = [
         ("compact_ttl", &mut policy.compact_ttl),
         ("cooldown", &mut policy.cooldown),
         ("proposal_ttl", &mut policy.proposal_ttl),
@@ -122,6 +122,7 @@ fn read_policy(mut table: Table<'_>) -> Policy {
         ("settle", &mut policy.settle),
         ("refire_hold", &mut policy.refire_hold),
         ("max_evidence_age", &mut policy.max_evidence_age),
+        ("validate_within", &mut policy.validate_within),
     ];
     for (key, span) in keys {
         *span = table.take(key).and_then(|value| value.duration()).unwrap_or(*span);

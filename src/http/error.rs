@@ -91,6 +91,7 @@ impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
         let kind = match error {
             ReadError::Lagging => Kind::Unavailable,
+            ReadError::BadCursor => Kind::Invalid,
             ReadError::Broken(_) => Kind::Internal,
         };
         Self::new(kind, error.to_string())

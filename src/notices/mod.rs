@@ -127,7 +127,9 @@ impl Post {
     async fn deliver_all(self: Arc<Self>, mut queue: mpsc::Receiver<Waiting>) {
         while let Some(waiting) = queue.recv().await {
             let told = match self.deliver(&waiting).await {
-                Ok(()) => Told { effect_id: waiting.effect_id, receiver: waiting.notice.receiver.clone(), failure: None },
+                Ok(()) => {
+                    Told { effect_id: waiting.effect_id, receiver: waiting.notice.receiver.clone(), failure: None }
+                }
                 Err(why) => given_up(waiting.effect_id, &waiting.notice, why),
             };
             if self.results.send(told).await.is_err() {

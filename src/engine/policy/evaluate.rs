@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::engine::Change;
 
-/// XIDs of one host this close together are one burst: the heaviest decides, the others attach (FAULTS §1, Bursts).
+/// XIDs of one node this close together are one burst: the heaviest decides, the others attach (FAULTS §1, Bursts).
 const BURST: Duration = Duration::from_secs(180);
 
 /// One thing that one rule wants because of one alert.
@@ -117,8 +117,14 @@ fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
     let mut wants = Wants::default();
     let mut shadows = Vec::new();
     let now = turn.now();
-    let memory = turn.memory();
-    for alert in memory.alerts_of(&instance.id).filter(|alert| alert.state == AlertState::Firing && !alert.muted) {
+    let firing: Vec<&Alert> = turn
+        .memory()
+        .alerts_of(&instance.id)
+        .filter(|alert| alert.state == AlertState::Firing && !alert.muted)
+        .collect();
+    let deciding = deciding_codes(turn, instance, &firing);
+    for alert in firing {
+        let is_drowned = is_secondary(turn, alert) && deciding.iter().any(|at| is_near(*at, alert.opened_at));
         for (id, rule, verdict) in judge(turn.settings(), instance, alert) {
             if rule.enforce == Enforce::Shadow {
                 if alert.opened_at == now {
@@ -128,7 +134,7 @@ fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
             }
             let ready_at = alert.opened_at.plus(rule.hold_for);
             match verdict {
-                Verdict::Repair(_) if is_drowned(turn, instance, alert) => wants.attached.push(alert.identity),
+                Verdict::Repair(_) if is_drowned => wants.attached.push(alert.identity),
                 Verdict::Repair(mode) if ready_at > now => {
                     let is_earlier = wants.not_before.as_ref().is_none_or(|(at, ..)| ready_at < *at);
                     if is_earlier {
@@ -157,15 +163,23 @@ fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
     wants
 }
 
-/// Whether an alert's code is follow-on noise of another code in the same burst on the same host.
-fn is_drowned(turn: &Turn<'_>, instance: &Instance, alert: &Alert) -> bool {
-    let is_secondary = |code: u32| turn.settings().catalogue.0.get(&code).is_some_and(|row| row.is_secondary);
-    if !alert.xid.is_some_and(is_secondary) {
-        return false;
-    }
-    turn.memory()
-        .alerts_of(&instance.id)
-        .any(|other| other.xid.is_some_and(|code| !is_secondary(code)) && is_near(other.opened_at, alert.opened_at))
+/// When the codes came that call for a repair by themselves: they drown follow-on noise of the same burst. A code that
+/// calls for nothing drowns nothing.
+fn deciding_codes(turn: &Turn<'_>, instance: &Instance, firing: &[&Alert]) -> Vec<Timestamp> {
+    let decides = |alert: &Alert| {
+        let mut verdicts = judge(turn.settings(), instance, alert);
+        verdicts.any(|(_, rule, verdict)| rule.enforce != Enforce::Shadow && matches!(verdict, Verdict::Repair(_)))
+    };
+    firing
+        .iter()
+        .filter(|alert| alert.xid.is_some() && !is_secondary(turn, alert) && decides(alert))
+        .map(|alert| alert.opened_at)
+        .collect()
+}
+
+fn is_secondary(turn: &Turn<'_>, alert: &Alert) -> bool {
+    let catalogue = &turn.settings().catalogue;
+    alert.xid.and_then(|code| catalogue.0.get(&code)).is_some_and(|row| row.is_secondary)
 }
 
 fn is_near(one: Timestamp, other: Timestamp) -> bool {
