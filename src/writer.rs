@@ -1,9 +1,30 @@
 //! The one writer: takes what is queued, steps the engine, commits once, and only then lets effects and replies out.
+//!
+//! It is one thread and the only caller of [`Engine::step`]. A turn takes what is there and never waits for more; what
+//! came while a turn was on its way to disk is the next turn, so the load itself makes the batches. A commit that fails
+//! ends the process: start-up, which folds memory from disk, is the recovery that is tested every day.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{Input, Reply};
+use crate::clock::{Clock, Stopwatch};
+use crate::domain::Timestamp;
+use crate::engine::{Change, Decision, Effect, Engine, Input, Reply};
+use crate::store::{Port, StoreError};
+
+/// How many inputs may wait in each lane. A webhook chunk is one input, so this bounds what a storm can pile up.
+const LANE: usize = 1024;
+
+/// When a turn stops to step and commits (SAFETY S2).
+const TURN_TIME: Duration = Duration::from_millis(2);
+
+/// How many alerts a turn steps at most; one chunk of a webhook body has no more.
+pub const TURN_ALERTS: usize = 256;
+
+/// The longest silence of the writer: an empty tick proves to systemd's watchdog that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Who caused an input, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +33,13 @@ pub struct Cause {
     pub principal: String,
     /// The request's id, where there is a request.
     pub request_id: Option<String>,
+}
+
+impl Cause {
+    /// What the daemon does by itself.
+    pub fn system() -> Self {
+        Self { principal: crate::engine::SYSTEM.to_owned(), request_id: None }
+    }
 }
 
 /// An input with its cause and the way back.
@@ -32,26 +60,26 @@ pub struct Inlet {
     signals: mpsc::Sender<Envelope>,
 }
 
-/// The other end of the [`Inlet`], for whoever takes what comes in.
+/// The writer's end of the two lanes.
 #[derive(Debug)]
-pub struct Receivers {
-    /// Requests of people and results of effects; taken first.
+pub struct Lanes {
+    /// Commands of people and results of effects: taken first.
     pub commands: mpsc::Receiver<Envelope>,
-    /// What sources tell.
+    /// Deliveries of alerts.
     pub signals: mpsc::Receiver<Envelope>,
 }
 
-/// A door with room for `capacity` envelopes in each lane.
-pub fn inlet(capacity: usize) -> (Inlet, Receivers) {
-    let (commands, asked) = mpsc::channel(capacity);
-    let (signals, told) = mpsc::channel(capacity);
-    (Inlet { commands, signals }, Receivers { commands: asked, signals: told })
+/// The door and its other side.
+pub fn lanes() -> (Inlet, Lanes) {
+    let (commands, taken_commands) = mpsc::channel(LANE);
+    let (signals, taken_signals) = mpsc::channel(LANE);
+    (Inlet { commands, signals }, Lanes { commands: taken_commands, signals: taken_signals })
 }
 
-/// The writer is too busy or is gone; nothing was taken.
+/// The writer is too busy or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The queue is full or the store lags behind; trying again soon will help.
+    /// The queue is full or the store lags behind; nothing was taken, and trying again soon will help.
     #[error("overloaded: try again in a moment")]
     Overloaded,
     /// The daemon is stopping. What was sent may have been taken or not.
@@ -62,18 +90,199 @@ pub enum Unavailable {
 impl Inlet {
     /// Sends an input and waits until what it changed is on disk.
     ///
-    /// Commands of people and results of effects have a lane of their own, which the writer takes first.
+    /// # Errors
+    /// [`Unavailable::Overloaded`] where the lane is full, [`Unavailable::Stopping`] where the writer is gone.
     pub async fn submit(&self, cause: Cause, input: Input) -> Result<Reply, Unavailable> {
-        let lane = match input {
-            Input::Delivered(_) => &self.signals,
-            _ => &self.commands,
-        };
-        let (reply, answer) = oneshot::channel();
-        let envelope = Envelope { cause, input, reply };
-        lane.try_send(envelope).map_err(|refused| match refused {
+        let (envelope, answer) = envelope(cause, input);
+        self.lane(&envelope.input).try_send(envelope).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
         })?;
         answer.await.map_err(|_| Unavailable::Stopping)
     }
+
+    /// The same for the results of effects, which must not be lost to a full lane: it waits for a place.
+    ///
+    /// # Errors
+    /// [`Unavailable::Stopping`] where the writer is gone.
+    pub async fn report(&self, cause: Cause, input: Input) -> Result<Reply, Unavailable> {
+        let (envelope, answer) = envelope(cause, input);
+        self.lane(&envelope.input).send(envelope).await.map_err(|_| Unavailable::Stopping)?;
+        answer.await.map_err(|_| Unavailable::Stopping)
+    }
+
+    fn lane(&self, input: &Input) -> &mpsc::Sender<Envelope> {
+        match input {
+            Input::Delivered(_) => &self.signals,
+            Input::Configured(_)
+            | Input::Started
+            | Input::Asked(..)
+            | Input::Acted { .. }
+            | Input::Looked { .. }
+            | Input::Notified { .. }
+            | Input::Tick => &self.commands,
+        }
+    }
+}
+
+fn envelope(cause: Cause, input: Input) -> (Envelope, oneshot::Receiver<Reply>) {
+    let (reply, answer) = oneshot::channel();
+    (Envelope { cause, input, reply }, answer)
+}
+
+/// Who is told of every turn that is on disk: the metrics.
+pub trait Observer: Send {
+    /// The changes of one committed step, in order, and what rules decided in it.
+    fn committed(&mut self, changes: &[Change], decisions: &[Decision]);
+    /// A turn is over: the writer lives, and this many changes are on disk that sled has not applied yet.
+    fn turned(&mut self, lag_changes: u64);
+}
+
+/// Everything that the writer's thread owns.
+pub struct Writer<P> {
+    engine: Engine,
+    port: P,
+    clock: std::sync::Arc<Clock>,
+    lanes: Lanes,
+    effects: mpsc::UnboundedSender<Effect>,
+    observer: Box<dyn Observer>,
+}
+
+/// One step's results while they are not on disk: nobody outside can reach them.
+#[derive(Default)]
+struct Turn {
+    steps: Vec<(Vec<Change>, Vec<Decision>)>,
+    effects: Vec<Effect>,
+    replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+    alerts: usize,
+}
+
+/// A turn that is on disk: the only place from which effects and replies get out.
+struct Committed(Turn);
+
+impl Committed {
+    fn by(port: &mut impl Port, turn: Turn, at: Timestamp) -> Result<Self, StoreError> {
+        port.commit(at)?;
+        Ok(Self(turn))
+    }
+
+    fn release(self, effects: &mpsc::UnboundedSender<Effect>, observer: &mut dyn Observer) {
+        for (changes, decisions) in &self.0.steps {
+            observer.committed(changes, decisions);
+        }
+        for effect in self.0.effects {
+            // Nobody to carry it out any more: it is pending on disk, and the next start asks for it.
+            let _ = effects.send(effect);
+        }
+        for (sender, reply) in self.0.replies {
+            // Who asked may have gone; what they asked for is done.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+impl<P: Port> Writer<P> {
+    /// A writer over this engine and this store. Effects leave through `effects`: as many as there are pending rows, so
+    /// that channel needs no bound of its own.
+    pub fn new(
+        engine: Engine,
+        port: P,
+        clock: std::sync::Arc<Clock>,
+        lanes: Lanes,
+        effects: mpsc::UnboundedSender<Effect>,
+        observer: Box<dyn Observer>,
+    ) -> Self {
+        Self { engine, port, clock, lanes, effects, observer }
+    }
+
+    /// Runs until `stop` says so and everything queued is on disk; gives the store back to be closed.
+    ///
+    /// # Errors
+    /// The store failed. Nothing that was not on disk has left, and nothing more must be done with this process.
+    pub fn run(mut self, runtime: &tokio::runtime::Handle, mut stop: oneshot::Receiver<()>) -> Result<P, StoreError> {
+        loop {
+            let woken = runtime.block_on(self.wait(&mut stop));
+            let first = match woken {
+                Woken::Input(envelope) => Some(envelope),
+                Woken::Time => None,
+                Woken::Stop => {
+                    self.lanes.commands.close();
+                    self.lanes.signals.close();
+                    while let Some(envelope) = self.queued() {
+                        self.turn(Some(envelope))?;
+                    }
+                    return Ok(self.port);
+                }
+            };
+            self.turn(first)?;
+        }
+    }
+
+    /// Waits for an input or for the next deadline, commands first.
+    async fn wait(&mut self, stop: &mut oneshot::Receiver<()>) -> Woken {
+        let pause = match self.engine.next_deadline() {
+            Some(deadline) => deadline.since(self.clock.now()).min(HEARTBEAT),
+            None => HEARTBEAT,
+        };
+        tokio::select! {
+            biased;
+            _ = stop => Woken::Stop,
+            Some(envelope) = self.lanes.commands.recv() => Woken::Input(envelope),
+            () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
+            Some(envelope) = self.lanes.signals.recv() => Woken::Input(envelope),
+            () = tokio::time::sleep(pause) => Woken::Time,
+        }
+    }
+
+    fn queued(&mut self) -> Option<Envelope> {
+        self.lanes.commands.try_recv().or_else(|_| self.lanes.signals.try_recv()).ok()
+    }
+
+    /// One turn: what is due, what woke us, and what else is queued, up to the turn's bounds; then one commit.
+    fn turn(&mut self, first: Option<Envelope>) -> Result<(), StoreError> {
+        let watch = Stopwatch::start();
+        let mut turn = Turn::default();
+        let mut next = first;
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+            self.step(&mut turn, Cause::system(), Input::Tick, None)?;
+        }
+        while let Some(Envelope { cause, input, reply }) = next {
+            self.step(&mut turn, cause, input, Some(reply))?;
+            let is_full = turn.alerts >= TURN_ALERTS || watch.elapsed() >= TURN_TIME;
+            next = if is_full { None } else { self.queued() };
+        }
+        Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
+        self.observer.turned();
+        if let Some(drift) = self.clock.wall_drift() {
+            tracing::warn!(drift_us = drift, "the wall clock jumped; engine time goes on as if it had not");
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        turn: &mut Turn,
+        cause: Cause,
+        input: Input,
+        reply: Option<oneshot::Sender<Reply>>,
+    ) -> Result<(), StoreError> {
+        if let Input::Delivered(delivery) = &input {
+            turn.alerts += delivery.reports.len() + delivery.dead.len();
+        }
+        let past = self.port.past(&self.engine.wanted(&input))?;
+        let kind = input.kind();
+        let step = self.engine.step(self.clock.now(), input, past);
+        self.port.stage(&cause, kind, &step.changes);
+        turn.steps.push((step.changes, step.decisions));
+        turn.effects.extend(step.effects);
+        turn.replies.extend(reply.map(|sender| (sender, step.reply)));
+        Ok(())
+    }
+}
+
+/// What ended the writer's wait.
+enum Woken {
+    Input(Envelope),
+    Time,
+    Stop,
 }

@@ -95,9 +95,10 @@ fn is_end(token: &Token, is_braced: bool) -> Result<bool, BadMatcher> {
         (TokenKind::Close, false) => {
             Err(BadMatcher { why: "`}` without a `{` at the start".to_owned(), column: token.column })
         }
-        (TokenKind::Open | TokenKind::Comma | TokenKind::Operator(_) | TokenKind::Word(_) | TokenKind::Quoted(_), _) => {
-            Ok(false)
-        }
+        (
+            TokenKind::Open | TokenKind::Comma | TokenKind::Operator(_) | TokenKind::Word(_) | TokenKind::Quoted(_),
+            _,
+        ) => Ok(false),
     }
 }
 

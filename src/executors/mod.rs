@@ -30,7 +30,8 @@ pub struct Executors {
 
 impl Executors {
     /// Takes the drivers, and the folder for the lock files of running operations, which is made if it is missing.
-    /// Lock files that nobody holds are left over from an earlier process and go.
+    /// Lock files that nobody holds are left over from an earlier process and go. Only the holder of the store's lock may
+    /// call this: it alone acts.
     ///
     /// # Errors
     /// The folder cannot be made or read.

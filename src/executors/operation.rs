@@ -75,7 +75,11 @@ pub(super) struct Lock {
 
 impl Lock {
     fn try_take(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        Self::take(OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?, path)
+    }
+
+    /// Takes the lock of `file`, if that is still the file at `path`.
+    fn take(file: File, path: &Path) -> io::Result<Option<Self>> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -188,12 +192,13 @@ mod tests {
     fn a_lock_on_a_removed_file_is_none() {
         let (folder, _temporary) = folder();
         let path = folder.0.join("k.lock");
-        // What a waiter sees that opened the file just before its holder removed it.
-        let early = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        // What a waiter holds that opened the file just before its holder removed it.
+        let early = || OpenOptions::new().read(true).append(true).create(true).open(&path).unwrap();
+        let (first, second) = (early(), early());
         folder.try_lock("k").unwrap().unwrap().release().unwrap();
-        assert!(!path.exists());
-        flock(&early, FlockOperation::NonBlockingLockExclusive).unwrap();
-        assert!(folder.try_lock("k").unwrap().is_some(), "the old file's lock means nothing");
+        assert!(Lock::take(first, &path).unwrap().is_none(), "nothing has the name");
+        let _other = folder.try_lock("k").unwrap().unwrap();
+        assert!(Lock::take(second, &path).unwrap().is_none(), "another file has the name");
     }
 
     #[test]

@@ -102,7 +102,10 @@ impl Notices {
     }
 
     /// Takes a notice over. Only inside a runtime.
-    pub fn hand_over(&self, effect_id: EffectId, created_at: Timestamp, notice: Notice) {
+    ///
+    /// # Errors
+    /// Too many wait for this receiver already: the notice is given up, and this is its result.
+    pub fn hand_over(&self, effect_id: EffectId, created_at: Timestamp, notice: Notice) -> Result<(), Told> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let Queues { senders, tasks } = &mut *queues;
         let sender = senders.entry(notice.receiver.clone()).or_insert_with(|| {
@@ -110,12 +113,10 @@ impl Notices {
             tasks.spawn(Arc::clone(&self.post).deliver_all(queue));
             sender
         });
-        if let Err(refused) = sender.try_send(Waiting { effect_id, created_at, notice }) {
+        sender.try_send(Waiting { effect_id, created_at, notice }).map_err(|refused| {
             let Waiting { effect_id, notice, .. } = refused.into_inner();
-            let failure = format!("{WAITING} notices wait for this receiver already");
-            let post = Arc::clone(&self.post);
-            tasks.spawn(async move { post.report(effect_id, &notice, Err(failure)).await });
-        }
+            given_up(effect_id, &notice, format!("{WAITING} notices wait for this receiver already"))
+        })
     }
 }
 
@@ -123,8 +124,14 @@ impl Post {
     /// The task of one receiver.
     async fn deliver_all(self: Arc<Self>, mut queue: mpsc::Receiver<Waiting>) {
         while let Some(waiting) = queue.recv().await {
-            let outcome = self.deliver(&waiting).await;
-            self.report(waiting.effect_id, &waiting.notice, outcome).await;
+            let told = match self.deliver(&waiting).await {
+                Ok(()) => Told { effect_id: waiting.effect_id, failure: None },
+                Err(why) => given_up(waiting.effect_id, &waiting.notice, why),
+            };
+            if self.results.send(told).await.is_err() {
+                // The daemon stops: the notice is still pending, and sent again by the next one.
+                return;
+            }
         }
     }
 
@@ -158,17 +165,14 @@ impl Post {
         }
         Err(last)
     }
+}
 
-    async fn report(&self, effect_id: EffectId, notice: &Notice, outcome: Result<(), String>) {
-        if let Err(why) = &outcome {
-            tracing::warn!(
-                notice = %notice.receiver, remediation.id = %notice.remediation_id,
-                "gave up a notice to {} about {}: {why}", notice.receiver, notice.remediation_id
-            );
-        }
-        // Nobody listens any more when the daemon stops: the notice is then still pending, and sent again by the next.
-        let _ = self.results.send(Told { effect_id, failure: outcome.err() }).await;
-    }
+fn given_up(effect_id: EffectId, notice: &Notice, why: String) -> Told {
+    tracing::warn!(
+        notice = %notice.receiver, remediation.id = %notice.remediation_id,
+        "gave up a notice to {} about {}: {why}", notice.receiver, notice.remediation_id
+    );
+    Told { effect_id, failure: Some(why) }
 }
 
 /// How long to wait between two tries: doubling from the first to the longest.

@@ -59,7 +59,7 @@ impl Desk {
     }
 
     fn tell(&self, number: u128, receiver: &str) {
-        self.notices.hand_over(id(number), self.now, notice(receiver));
+        self.notices.hand_over(id(number), self.now, notice(receiver)).unwrap();
     }
 
     async fn told(&mut self) -> (EffectId, Option<String>) {
@@ -154,6 +154,18 @@ async fn a_receiver_that_hangs_holds_up_nobody_else() {
     desk.tell(100, "well");
     assert_eq!(desk.told().await, (id(100), None));
     assert!(hung.requests().len() <= 1);
+}
+
+#[tokio::test]
+async fn what_too_many_wait_for_is_given_up_at_once() {
+    let hung = Peer::start(|_| Reply::silence()).await;
+    let desk = Desk::new(&[("hung", hung.url("/"))], QUICK);
+    // One more than the queue holds may be under way.
+    let refused =
+        (0..WAITING as u128 + 2).find_map(|number| desk.notices.hand_over(id(number), desk.now, notice("hung")).err());
+    let refused = refused.expect("a bound");
+    assert!(refused.failure.is_some_and(|why| why.contains("wait for this receiver")));
+    assert!(refused.effect_id >= id(WAITING as u128));
 }
 
 #[tokio::test]

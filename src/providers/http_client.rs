@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, ClientBuilder, Method, Response};
 
 /// A machine on the same network that does not take a connection in this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub struct HttpClient(Client);
 /// Why there is no answer, or not the wanted one. Never names the address.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The client cannot be built: a broken trust store.
+    /// The client cannot be built.
     #[error("the HTTP client cannot be built: {0}")]
     Unbuildable(String),
     /// No address that can be asked.
@@ -54,22 +54,18 @@ pub enum HttpError {
 }
 
 impl HttpClient {
-    /// Builds the client and installs the cryptography if nobody did.
+    /// Builds the client and installs the cryptography if nobody did. On a machine without a trust store it trusts nobody:
+    /// `http` works, `https` does not.
     ///
     /// # Errors
     /// [`HttpError::Unbuildable`]
     pub fn new() -> Result<Self, HttpError> {
         install_crypto();
-        Client::builder()
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
-            .pool_idle_timeout(IDLE)
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("remedyd/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map(Self)
-            .map_err(|error| HttpError::Unbuildable(causes(error)))
+        let trusting = builder().build().or_else(|error| {
+            tracing::warn!("no https: the system's trust store cannot be used: {}", causes(error));
+            builder().tls_certs_only([]).build()
+        });
+        trusting.map(Self).map_err(|error| HttpError::Unbuildable(causes(error)))
     }
 
     /// Reads what is at `url`, at most `limit_bytes` of it.
@@ -90,6 +86,16 @@ impl HttpClient {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         sent(request.send().await).map(drop)
     }
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .timeout(ANSWER_WITHIN)
+        .pool_idle_timeout(IDLE)
+        .redirect(Policy::none())
+        .no_proxy()
+        .user_agent(concat!("remedyd/", env!("CARGO_PKG_VERSION")))
 }
 
 fn sent(outcome: Result<Response, reqwest::Error>) -> Result<Response, HttpError> {

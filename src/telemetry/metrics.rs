@@ -15,6 +15,7 @@ use prometheus::{
 use super::process::Process;
 use crate::config::Config;
 use crate::domain::{HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
+use crate::engine::Decided;
 
 /// Name and help.
 type Named = (&'static str, &'static str);
@@ -62,36 +63,6 @@ const PATIENT_BUCKETS: &[f64] = &[5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0,
 /// The values of `held{reason}`; [`HeldWhy::as_str`] gives nothing else.
 const HELD_REASONS: [&str; 8] =
     ["for", "cooldown", "settle", "hold", "host_busy", "opted_out", "no_driver", "contact_support"];
-
-/// What policy did with an alert that a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Decision {
-    /// A proposal was opened.
-    Opened,
-    /// The mode of a waiting proposal was raised.
-    Raised,
-    /// The alert was linked to a live remediation.
-    Linked,
-    /// Something is in the way; `held` says what.
-    Held,
-    /// The rule only watches.
-    Shadowed,
-}
-
-impl Decision {
-    const ALL: [Self; 5] = [Self::Opened, Self::Raised, Self::Linked, Self::Held, Self::Shadowed];
-
-    /// The label's value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Raised => "raised",
-            Self::Linked => "linked",
-            Self::Held => "held",
-            Self::Shadowed => "shadowed",
-        }
-    }
-}
 
 /// How many alerts of one delivery went where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,7 +190,7 @@ impl Metrics {
         for family in &self.notices {
             follow(family, known.receivers.difference(&next.receivers), &next.receivers, NoticeId::as_str);
         }
-        for decision in Decision::ALL {
+        for decision in Decided::ALL {
             for gone in known.rules.difference(&next.rules) {
                 // It may never have counted anything.
                 let _ = self.decisions.remove_label_values(&[gone.as_str(), decision.as_str()]);
@@ -270,8 +241,8 @@ impl Metrics {
     }
 
     /// Policy did something with an alert that a configured rule matches.
-    pub fn decided(&self, rule: &RuleId, decision: Decision) {
-        self.decisions.with_label_values(&[rule.as_str(), decision.as_str()]).inc();
+    pub fn decided(&self, rule: &RuleId, decided: Decided) {
+        self.decisions.with_label_values(&[rule.as_str(), decided.as_str()]).inc();
     }
 
     /// How many nodes wait for `why` at the moment.

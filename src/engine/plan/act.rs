@@ -70,7 +70,6 @@ pub fn acted(turn: &mut Turn<'_>, asked: &Call, answer: Answer) {
             amend(turn, id, |row| {
                 if let Some(attempt) = &mut row.attempt {
                     attempt.must_ask = false;
-                    attempt.retries = 0;
                 }
                 row.waits_for = Some("the driver knows of no such operation: it is called again".to_owned());
                 row.next_try = Some(now);

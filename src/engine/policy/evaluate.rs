@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::remediation::{self, Opening};
 use super::super::settings::Enforce;
-use super::super::turn::Turn;
+use super::super::turn::{Decided, Turn};
 use super::super::{guard, holds};
 use super::judge::{Verdict, judge};
 use crate::domain::{
@@ -49,14 +49,14 @@ pub fn evaluate(turn: &mut Turn<'_>, id: &InstanceId) {
         let (live, opened_at) = (live.remediation.id, live.remediation.created_at);
         for want in &wants.ready {
             if remediation::link(turn, live, want.alert) {
-                turn.decide(&want.rule, "link");
+                turn.decide(&want.rule, Decided::Linked);
             }
         }
         attach(turn, &wants, live, opened_at);
         if let Some(heaviest) = heaviest(turn, &instance, &wants.ready) {
             let opening = opening(&instance, &wants.ready, &heaviest, turn);
             if remediation::raise(turn, live, &opening) {
-                turn.decide(&heaviest.rule, "raise");
+                turn.decide(&heaviest.rule, Decided::Raised);
             }
         }
         turn.stirred.insert(live);
@@ -101,7 +101,7 @@ fn propose(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants) -> Result<()
     guard::may_open(turn.memory(), &turn.settings().policy, instance, heaviest.mode, newest, turn.now())
         .map_err(|(why, until)| held(&heaviest.rule, Some(heaviest.mode), why, until))?;
     let opening = opening(instance, &wants.ready, &heaviest, turn);
-    turn.decide(&heaviest.rule, if heaviest.is_auto { "approve" } else { "open" });
+    turn.decide(&heaviest.rule, Decided::Opened);
     let opened = remediation::open(turn, instance, &opening);
     for want in &wants.ready {
         remediation::link(turn, opened, want.alert);
@@ -152,7 +152,7 @@ fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
         }
     }
     for rule in shadows {
-        turn.decide(&rule, "shadow");
+        turn.decide(&rule, Decided::Shadowed);
     }
     wants
 }
@@ -229,7 +229,7 @@ fn hold_back(turn: &mut Turn<'_>, held: Held) {
         return;
     }
     if !same {
-        turn.decide(&held.rule, "hold");
+        turn.decide(&held.rule, Decided::Held);
     }
     turn.record(Change::Held(Box::new(Held { since, ..held })));
 }

@@ -1,0 +1,137 @@
+//! Carries effects from the writer to the rooms that do them, and their results back in.
+//!
+//! Every effect is pending on disk until its result is, so nothing here has to remember anything: what is cut off by a
+//! stop or a crash is asked for again at the next start. Each effect has a task of its own, so one that hangs holds up
+//! nobody; how many run at once is for `executors/`, `sources/` and `notices/` to bound.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::{EffectId, Outcome};
+use crate::engine::{Call, Effect, EffectKind, Input, Look, Sighting};
+use crate::executors::Executors;
+use crate::notices::{Notices, Told};
+use crate::providers::http_client::HttpClient;
+use crate::sources;
+use crate::telemetry::metrics::Metrics;
+use crate::writer::{Cause, Inlet};
+
+/// How many readings of Alertmanagers run at once: a storm of repairs must not become a storm of requests.
+const LOOKS: usize = 8;
+
+/// The rooms that carry effects out.
+pub struct Hands {
+    /// Acts on machines.
+    pub executors: Arc<Executors>,
+    /// Tells people.
+    pub notices: Arc<Notices>,
+    /// Reads Alertmanagers.
+    pub client: HttpClient,
+    /// The way back in.
+    pub inlet: Inlet,
+    /// Who knows the Alertmanagers' addresses.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Engine time, for deadlines.
+    pub clock: Arc<Clock>,
+}
+
+/// Takes effects until the writer is gone.
+pub async fn dispatch(hands: Hands, mut effects: mpsc::UnboundedReceiver<Effect>) {
+    let hands = Arc::new(hands);
+    let looks = Arc::new(Semaphore::new(LOOKS));
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            effect = effects.recv() => match effect {
+                Some(effect) => begin(&hands, &looks, &mut running, effect),
+                None => break,
+            },
+            Some(ended) = running.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!("a task that carried out an effect ended badly: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn begin(hands: &Arc<Hands>, looks: &Arc<Semaphore>, running: &mut JoinSet<()>, effect: Effect) {
+    let id = effect.id;
+    let hands = Arc::clone(hands);
+    match effect.kind {
+        EffectKind::Notify(notice) => hands.notices.hand_over(id, effect.created_at, notice),
+        EffectKind::Call(call) => {
+            running.spawn(async move { hands.call(id, call).await });
+        }
+        EffectKind::Look(look) => {
+            let looks = Arc::clone(looks);
+            running.spawn(async move {
+                let _place = looks.acquire().await;
+                hands.look(id, look).await;
+            });
+        }
+    }
+}
+
+impl Hands {
+    async fn call(&self, effect_id: EffectId, call: Call) {
+        let left = call.deadline.since(self.clock.now());
+        let verb = call.verb.as_str();
+        tracing::info!(
+            remediation.id = %call.remediation_id, operation_key = call.operation_key, driver = %call.driver, verb,
+            "driver {} is asked to {verb} {} on {}", call.driver, call.mode, call.target.instance_name
+        );
+        let executors = Arc::clone(&self.executors);
+        let principal = format!("driver:{}", call.driver);
+        let asked = call.clone();
+        // In a task of its own: whatever goes wrong in a driver's answer, there is a result.
+        let answer = tokio::spawn(async move { executors.carry_out(&asked, left).await }).await;
+        let (outcome, detail, generation, boot_id) = match answer {
+            Ok(answer) => (answer.outcome, answer.detail, answer.generation, answer.boot_id),
+            Err(error) => (Outcome::Unknown, format!("the call ended badly: {error}"), None, None),
+        };
+        tracing::info!(
+            remediation.id = %call.remediation_id, operation_key = call.operation_key, outcome = outcome.as_str(),
+            "driver {} answered {} to {verb}", call.driver, outcome.as_str()
+        );
+        self.report(principal, Input::Acted { effect_id, outcome, detail, generation, boot_id }).await;
+    }
+
+    async fn look(&self, effect_id: EffectId, look: Look) {
+        let addresses = self.config.borrow().alertmanagers.clone();
+        let mut found: Result<Vec<Sighting>, String> = Ok(Vec::new());
+        for (source, wanted) in &look.wanted {
+            let urls = addresses.get(source).map_or(&[][..], Vec::as_slice);
+            match sources::look(&self.client, urls, source, wanted).await {
+                Ok(mut sighted) => {
+                    if let Ok(found) = &mut found {
+                        found.append(&mut sighted);
+                    }
+                }
+                Err(why) => found = Err(why),
+            }
+        }
+        let principal = look.wanted.keys().map(|source| source.as_str()).collect::<Vec<_>>().join(",");
+        self.report(format!("source:{principal}"), Input::Looked { effect_id, found }).await;
+    }
+
+    async fn report(&self, principal: String, input: Input) {
+        // Stopping: the effect is still pending on disk.
+        let _ = self.inlet.report(Cause { principal, request_id: None }, input).await;
+    }
+}
+
+/// Reports what became of notices.
+pub async fn report_notices(inlet: Inlet, metrics: Arc<Metrics>, mut told: mpsc::Receiver<Told>) {
+    while let Some(Told { effect_id, receiver, failure }) = told.recv().await {
+        metrics.notified(&receiver, failure.is_none());
+        let cause = Cause { principal: format!("notice:{receiver}"), request_id: None };
+        if inlet.report(cause, Input::Notified { effect_id, failure }).await.is_err() {
+            return;
+        }
+    }
+}

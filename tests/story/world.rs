@@ -1,0 +1,572 @@
+//! A world without a clock, a disk or a network: the engine, the rows that it wrote, and effects that wait for answers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use remedyd::domain::{
+    Alert, AlertState, Cluster, ClusterId, DriverId, Held, HostId, Identity, Instance, InstanceId, Labels, Link, Mode,
+    NoticeId, Outcome, Principal, Record, Remediation, RemediationId, SourceId, State, Timestamp, Transition,
+};
+use remedyd::engine::memory::Memory;
+use remedyd::engine::settings::{Catalogue, CatalogueRow, ClusterPolicy, Settings, Source, XidAction};
+use remedyd::engine::{
+    Change, Command, Configured, Delivery, Effect, EffectKind, Engine, Input, Past, PastKey, Reply, Report,
+    ReportStatus, Selector, Sighting,
+};
+
+use super::{duration, pairs};
+
+/// Stories begin here: far enough from zero that a time of a source can lie before it.
+const START: i64 = 1_800_000_000_000_000;
+
+pub struct World {
+    engine: Engine,
+    now: Timestamp,
+    start: Timestamp,
+    settings: Settings,
+    clusters: Vec<Cluster>,
+    instances: BTreeMap<InstanceId, Instance>,
+    rows: Rows,
+    waiting: VecDeque<Effect>,
+    acts: usize,
+    notices: usize,
+    started: BTreeMap<Identity, Timestamp>,
+    refusal: Option<String>,
+    seed: u64,
+}
+
+/// The latest row of every key: what a store would hold.
+#[derive(Default)]
+struct Rows {
+    latest: BTreeMap<(u8, Vec<u8>), Change>,
+    transitions: Vec<Transition>,
+}
+
+impl Rows {
+    fn write(&mut self, change: &Change) {
+        let text = |text: &str| text.as_bytes().to_vec();
+        let (key, is_row) = match change {
+            Change::Cluster(row) => ((0, text(row.id.as_str())), true),
+            Change::ClusterGone(id) => ((0, text(id.as_str())), false),
+            Change::Instance(row) => ((1, text(row.id.as_str())), true),
+            Change::InstanceGone(id) => ((1, text(id.as_str())), false),
+            Change::NodeMemory(row) => ((2, text(row.instance_id.as_str())), true),
+            Change::Hold(row) => ((3, row.id.as_bytes().to_vec()), true),
+            Change::Remediation(row) => ((4, row.id.as_bytes().to_vec()), true),
+            Change::Link(row) => ((5, [row.remediation_id.as_bytes().as_slice(), &row.n.to_be_bytes()].concat()), true),
+            Change::Alert(row) => {
+                ((6, [row.identity.as_bytes().as_slice(), &row.episode.to_be_bytes()].concat()), true)
+            }
+            Change::Held(row) => ((7, text(row.instance_id.as_str())), true),
+            Change::HeldGone(id) => ((7, text(id.as_str())), false),
+            Change::Pending(row) => ((8, row.id.as_bytes().to_vec()), true),
+            Change::Settled(id) => ((8, id.as_bytes().to_vec()), false),
+            Change::Alias(row) => ((9, text(&format!("{} {}", row.cluster_id, row.alias))), true),
+            Change::DeadLetter(row) => ((10, row.id.as_bytes().to_vec()), true),
+            Change::Transition(row) => {
+                self.transitions.push((**row).clone());
+                return;
+            }
+        };
+        if is_row {
+            self.latest.insert(key, change.clone());
+        } else {
+            self.latest.remove(&key);
+        }
+    }
+
+    /// In the order in which a store hands them over at start.
+    fn live(&self) -> impl Iterator<Item = &Change> {
+        self.latest.values()
+    }
+
+    fn past(&self, keys: &[PastKey]) -> Past {
+        let mut past = Past::default();
+        for key in keys {
+            match key {
+                PastKey::Episodes(identity) => {
+                    let mut episodes: Vec<Alert> = self.alerts().filter(|row| row.identity == *identity).collect();
+                    episodes.reverse();
+                    episodes.truncate(Past::EPISODES);
+                    past.episodes.insert(*identity, episodes);
+                }
+                PastKey::Remediation(id) => self.fetch(*id, &mut past),
+                PastKey::Alias(cluster, name) => {
+                    let found = self.latest.values().find_map(|change| match change {
+                        Change::Alias(row) if row.cluster_id == *cluster && row.alias == *name => {
+                            Some(row.remediation_id)
+                        }
+                        _ => None,
+                    });
+                    if let Some(id) = found {
+                        past.aliases.insert((cluster.clone(), name.clone()), id);
+                        self.fetch(id, &mut past);
+                    }
+                }
+                PastKey::DeadLetter(id) => {
+                    if self.latest.contains_key(&(10, id.as_bytes().to_vec())) {
+                        past.dead_letters.insert(*id);
+                    }
+                }
+            }
+        }
+        past
+    }
+
+    fn fetch(&self, id: RemediationId, past: &mut Past) {
+        if let Some(remediation) = self.remediations().find(|row| row.id == id) {
+            past.remediations.insert(id, Record { remediation, links: self.links(id) });
+        }
+    }
+
+    fn alerts(&self) -> impl Iterator<Item = Alert> {
+        self.latest.values().filter_map(|change| match change {
+            Change::Alert(row) => Some((**row).clone()),
+            _ => None,
+        })
+    }
+
+    fn remediations(&self) -> impl Iterator<Item = Remediation> {
+        self.latest.values().filter_map(|change| match change {
+            Change::Remediation(row) => Some((**row).clone()),
+            _ => None,
+        })
+    }
+
+    fn links(&self, id: RemediationId) -> Vec<Link> {
+        self.latest
+            .values()
+            .filter_map(|change| match change {
+                Change::Link(row) if row.remediation_id == id => Some((**row).clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let mut settings = Settings::default();
+        settings.sources.insert(
+            SourceId::parse("main").unwrap(),
+            Source {
+                cluster_labels: vec!["cluster".into()],
+                instance_labels: vec!["node".into(), "instance".into()],
+                default_cluster: None,
+                has_api: false,
+            },
+        );
+        settings.notices.insert(NoticeId::parse("chat").unwrap());
+        let start = Timestamp::from_micros(START);
+        Self {
+            engine: Engine::new([], 1),
+            now: start,
+            start,
+            settings,
+            clusters: Vec::new(),
+            instances: BTreeMap::new(),
+            rows: Rows::default(),
+            waiting: VecDeque::new(),
+            acts: 0,
+            notices: 0,
+            started: BTreeMap::new(),
+            refusal: None,
+            seed: 1,
+        }
+    }
+
+    fn input(&mut self, input: Input) -> Reply {
+        let past = self.rows.past(&self.engine.wanted(&input));
+        let step = self.engine.step(self.now, input, past);
+        for change in &step.changes {
+            self.rows.write(change);
+        }
+        for effect in step.effects {
+            match &effect.kind {
+                EffectKind::Notify(_) => {
+                    self.notices += 1;
+                    let settled = Input::Notified { effect_id: effect.id, failure: None };
+                    let step = self.engine.step(self.now, settled, Past::default());
+                    step.changes.iter().for_each(|change| self.rows.write(change));
+                }
+                EffectKind::Call(call) => {
+                    self.acts += usize::from(call.verb.as_str() == "act");
+                    self.waiting.push_back(effect);
+                }
+                EffectKind::Look(_) => self.waiting.push_back(effect),
+            }
+        }
+        step.reply
+    }
+
+    /// Lets everything that is due until then happen, in its order.
+    pub fn advance(&mut self, offset: std::time::Duration) {
+        let until = self.start.plus(offset);
+        assert!(until >= self.now, "stories go forward");
+        loop {
+            match self.engine.next_deadline().filter(|deadline| *deadline <= until) {
+                Some(deadline) => {
+                    self.now = self.now.max(deadline);
+                    self.input(Input::Tick);
+                }
+                None => break,
+            }
+        }
+        self.now = until;
+    }
+
+    /// Lets what is due at this very moment happen, as the writer does after every turn.
+    fn turn(&mut self) {
+        let offset = self.now.since(self.start);
+        self.advance(offset);
+    }
+
+    pub fn configure(&mut self, edit: impl FnOnce(&mut Settings) -> Result<(), String>) -> Result<(), String> {
+        edit(&mut self.settings)?;
+        let settings = Arc::new(self.settings.clone());
+        let (clusters, instances) = (self.clusters.clone(), self.instances.values().cloned().collect());
+        self.input(Input::Configured(Box::new(Configured { settings, clusters, instances })));
+        self.turn();
+        Ok(())
+    }
+
+    pub fn source(&mut self, words: &[&str]) -> Result<(), String> {
+        let source = self.settings.sources.values_mut().next().unwrap();
+        source.has_api = words.contains(&"api");
+        self.configure(|_| Ok(()))
+    }
+
+    /// `cluster ID [modes=a,b] [deadline=10m]`
+    pub fn cluster(&mut self, words: &[&str]) -> Result<(), String> {
+        let id = ClusterId::parse(words[0]).map_err(|error| error.to_string())?;
+        let options = pairs(&words[1..])?;
+        let modes: BTreeSet<Mode> = match options.get("modes") {
+            Some(list) => list.split(',').map(|name| Mode::parse(name).ok_or(name)).collect::<Result<_, _>>()?,
+            None => Mode::ALL.into(),
+        };
+        let act_deadline =
+            options.get("deadline").map_or(Ok(std::time::Duration::from_secs(600)), |text| duration(text))?;
+        self.clusters.retain(|cluster| cluster.id != id);
+        self.clusters.push(Cluster { id: id.clone(), name: id.to_string() });
+        let act = DriverId::parse("fix").unwrap();
+        self.configure(|settings| {
+            settings.clusters.insert(id, ClusterPolicy { act, modes, act_deadline });
+            Ok(())
+        })
+    }
+
+    /// `instance ID [name=] [host=] [generation=] [cluster=] [auto=false]`
+    pub fn instance(&mut self, words: &[&str]) -> Result<(), String> {
+        let id = InstanceId::parse(words[0]).map_err(|error| error.to_string())?;
+        let options = pairs(&words[1..])?;
+        let get = |key: &str, default: &str| options.get(key).map_or(default.to_owned(), Clone::clone);
+        let instance = Instance {
+            name: get("name", words[0]),
+            cluster_id: ClusterId::parse(&get("cluster", self.clusters[0].id.as_str())).unwrap(),
+            host_id: HostId::parse(&get("host", &format!("h-{id}"))).unwrap(),
+            addresses: Vec::new(),
+            provider_id: String::new(),
+            pool: String::new(),
+            generation: get("generation", "1"),
+            domains: BTreeMap::new(),
+            auto_remediation_enabled: get("auto", "true") == "true",
+            id: id.clone(),
+        };
+        self.instances.insert(id, instance);
+        self.configure(|_| Ok(()))
+    }
+
+    pub fn gone(&mut self, id: &str) -> Result<(), String> {
+        self.instances.remove(&InstanceId::parse(id).unwrap());
+        self.configure(|_| Ok(()))
+    }
+
+    /// `catalogue 79=HOST_AWARE 45=secondary …`
+    pub fn catalogue(&mut self, words: &[&str]) -> Result<(), String> {
+        let mut rows = BTreeMap::new();
+        for (code, action) in pairs(words)? {
+            let is_secondary = action == "secondary";
+            let action = match action.as_str() {
+                "NONE" => XidAction::Nothing,
+                "RESTART_APP" => XidAction::RestartApp,
+                "RESET_GPU" | "secondary" => XidAction::ResetGpu,
+                "VM_ONLY" => XidAction::VmOnly,
+                "HOST_AWARE" => XidAction::HostAware,
+                "CONTACT_SUPPORT" => XidAction::ContactSupport,
+                other => return Err(format!("no action {other}")),
+            };
+            let row = CatalogueRow { mnemonic: format!("XID_{code}"), action, is_secondary };
+            rows.insert(code.parse().map_err(|_| "which code?")?, row);
+        }
+        self.configure(|settings| {
+            settings.catalogue = Catalogue(rows);
+            Ok(())
+        })
+    }
+
+    /// `fires NAME k=v… [summary=…] [start=-30s|5m]`; without `start`, a firing begins now and a reminder keeps its start.
+    pub fn report(&mut self, fires: bool, words: &[&str]) -> Result<(), String> {
+        let mut options = pairs(&words[1..])?;
+        let given = options.remove("start");
+        let ended = options.remove("end");
+        let annotations: Vec<(String, String)> = ["summary", "description"]
+            .into_iter()
+            .filter_map(|name| options.remove(name).map(|value| (name.to_owned(), value)))
+            .collect();
+        options.insert("alertname".into(), words[0].into());
+        let labels = Labels::from_pairs(options);
+        let source = SourceId::parse("main").unwrap();
+        let identity = Identity::of(&source, &labels);
+        let when = |text: &str| match text.strip_prefix('-') {
+            Some(text) => duration(text).map(|span| self.start.minus(span)),
+            None => duration(text).map(|span| self.start.plus(span)),
+        };
+        let started_at = match given {
+            Some(text) => when(&text)?,
+            None => self.started.get(&identity).copied().unwrap_or(self.now),
+        };
+        let ended_at = ended.map(|text| when(&text)).transpose()?.unwrap_or(self.now);
+        if fires {
+            self.started.insert(identity, started_at);
+        } else {
+            self.started.remove(&identity);
+        }
+        let report = Report {
+            status: if fires { ReportStatus::Firing } else { ReportStatus::Resolved },
+            labels,
+            annotations: Labels::from_pairs(annotations),
+            truncated: false,
+            started_at,
+            ended_at: (!fires).then_some(ended_at),
+            fingerprint: String::new(),
+        };
+        let reply = self.input(Input::Delivered(Delivery { source, reports: vec![report], dead: Vec::new() }));
+        match reply {
+            Reply::Received { stored, merged, dead_lettered: 0 } if stored + merged == 1 => {}
+            other => return Err(format!("{other:?}")),
+        }
+        self.turn();
+        Ok(())
+    }
+
+    fn ask(&mut self, principal: Principal, command: Command) -> Result<(), String> {
+        self.settled_refusal()?;
+        if let Reply::Refused(refusal) = self.input(Input::Asked(principal, command)) {
+            self.refusal = Some(refusal.to_string());
+        }
+        self.turn();
+        Ok(())
+    }
+
+    /// A refusal that the story does not mention is a mistake of the story or of the engine.
+    pub fn settled_refusal(&mut self) -> Result<(), String> {
+        self.refusal.take().map_or(Ok(()), |refusal| Err(format!("it was refused: {refusal}")))
+    }
+
+    pub fn refused(&mut self, part: &str) -> Result<(), String> {
+        let refusal = self.refusal.take().ok_or("nothing was refused")?;
+        if refusal.contains(part) { Ok(()) } else { Err(format!("it was refused: {refusal}")) }
+    }
+
+    pub fn review(&mut self, verb: &str, words: &[&str]) -> Result<(), String> {
+        let options = pairs(&words[1..])?;
+        let (row, _) = self.newest(words[0]).ok_or("there is no remediation")?;
+        let selector = Selector {
+            cluster_id: Some(row.target.cluster_id.clone()),
+            instance_id: None,
+            remediation: row.id.to_string(),
+        };
+        let mode = options.get("mode").map(|name| Mode::parse(name).ok_or("which mode?")).transpose()?;
+        let comment = options.get("comment").cloned().unwrap_or_default();
+        let seen_version = options.get("version").map(|text| text.parse().unwrap());
+        let command = match verb {
+            "approve" => Command::Approve { selector, mode, comment, seen_version },
+            "reject" => Command::Reject { selector, comment },
+            _ => Command::Cancel { selector },
+        };
+        self.ask(Principal::local(), command)
+    }
+
+    /// `create i-7 reboot_vm [reason=] [id=] [retry=yes]`
+    pub fn create(&mut self, words: &[&str]) -> Result<(), String> {
+        let options = pairs(&words[2..])?;
+        let instance_id = InstanceId::parse(words[0]).unwrap();
+        let cluster_id =
+            self.instances.get(&instance_id).map_or(self.clusters[0].id.clone(), |row| row.cluster_id.clone());
+        let command = Command::Create {
+            cluster_id,
+            instance_id,
+            mode: Mode::parse(words[1]).ok_or("which mode?")?,
+            reason: options.get("reason").cloned().unwrap_or_default(),
+            alias: options.get("id").cloned(),
+            is_retry: options.contains_key("retry"),
+        };
+        self.ask(Principal::local(), command)
+    }
+
+    pub fn hold(&mut self, words: &[&str]) -> Result<(), String> {
+        let instance_id = InstanceId::parse(words[0]).unwrap();
+        let command = Command::Hold { instance_id, reason: "hands off".into(), span: duration(words[1])? };
+        self.ask(Principal::local(), command)
+    }
+
+    pub fn unhold(&mut self, id: &str) -> Result<(), String> {
+        let instance = InstanceId::parse(id).unwrap();
+        let hold_id = self.engine.memory().hold_on(&instance).ok_or("it is not held")?.id;
+        self.ask(Principal::local(), Command::Unhold { hold_id })
+    }
+
+    /// `look active|silenced|absent|unreachable`
+    pub fn answer_look(&mut self, how: &str) -> Result<(), String> {
+        let at = self.waiting.iter().position(|effect| matches!(effect.kind, EffectKind::Look(_)));
+        let effect = at.and_then(|at| self.waiting.remove(at)).ok_or("no look is waiting")?;
+        let EffectKind::Look(look) = &effect.kind else { unreachable!() };
+        let sightings =
+            |muted| look.wanted.values().flatten().map(|identity| Sighting { identity: *identity, muted }).collect();
+        let found = match how {
+            "active" => Ok(sightings(false)),
+            "silenced" => Ok(sightings(true)),
+            "absent" => Ok(Vec::new()),
+            "unreachable" => Err("connection refused".to_owned()),
+            other => return Err(format!("a look cannot be {other}")),
+        };
+        self.input(Input::Looked { effect_id: effect.id, found });
+        self.turn();
+        Ok(())
+    }
+
+    /// `driver done|refused|transient|unknown|absent [generation=2]`
+    pub fn answer_call(&mut self, words: &[&str]) -> Result<(), String> {
+        let at = self.waiting.iter().position(|effect| matches!(effect.kind, EffectKind::Call(_)));
+        let effect = at.and_then(|at| self.waiting.remove(at)).ok_or("no call is waiting")?;
+        let outcome = [Outcome::Done, Outcome::Refused, Outcome::Transient, Outcome::Unknown, Outcome::Absent]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == words[0])
+            .ok_or("which outcome?")?;
+        let options = pairs(&words[1..])?;
+        self.input(Input::Acted {
+            effect_id: effect.id,
+            outcome,
+            detail: "said so".into(),
+            generation: options.get("generation").cloned(),
+            boot_id: None,
+        });
+        self.turn();
+        Ok(())
+    }
+
+    /// The process ends and another one begins: memory is folded from the rows, effects that were pending come again.
+    ///
+    /// A call that was out is asked about. So that the story goes on as it was told, the backend knows nothing of it yet
+    /// and it is called again, with the same key: one act, however often the daemon restarts.
+    pub fn restart(&mut self) {
+        let was_acting = self.waiting_call().as_deref() == Some("act");
+        self.seed += 1;
+        self.engine = Engine::new(self.rows.live(), self.seed);
+        self.waiting.clear();
+        let settings = Arc::new(self.settings.clone());
+        let (clusters, instances) = (self.clusters.clone(), self.instances.values().cloned().collect());
+        self.input(Input::Configured(Box::new(Configured { settings, clusters, instances })));
+        self.input(Input::Started);
+        self.turn();
+        if was_acting {
+            assert_eq!(self.waiting_call().as_deref(), Some("query"), "a call that was out is asked about first");
+            self.answer_call(&["absent"]).unwrap();
+            self.acts -= usize::from(self.waiting_call().as_deref() == Some("act"));
+        }
+    }
+
+    pub fn newest(&self, instance: &str) -> Option<(Remediation, Vec<Link>)> {
+        let row = self.rows.remediations().filter(|row| row.instance_id().as_str() == instance).last()?;
+        let links = self.rows.links(row.id);
+        Some((row, links))
+    }
+
+    pub fn live(&self, instance: &str) -> Option<(Remediation, Vec<Link>)> {
+        self.newest(instance).filter(|(row, _)| !row.state.is_terminal())
+    }
+
+    pub fn records(&self, instance: &str) -> usize {
+        self.rows.remediations().filter(|row| row.instance_id().as_str() == instance).count()
+    }
+
+    pub fn held(&self, instance: &str) -> Option<String> {
+        let held: Option<&Held> = self.engine.memory().held().get(&InstanceId::parse(instance).ok()?);
+        held.map(|held| held.why.as_str().to_owned())
+    }
+
+    pub fn alert_state(&self, name: &str) -> String {
+        let newest = self.rows.alerts().filter(|alert| alert.name() == name).max_by_key(|alert| alert.episode);
+        newest.map_or("unknown".into(), |alert| alert.state.as_str().into())
+    }
+
+    pub fn waiting_call(&self) -> Option<String> {
+        self.waiting.iter().find_map(|effect| match &effect.kind {
+            EffectKind::Call(call) => Some(call.verb.as_str().to_owned()),
+            _ => None,
+        })
+    }
+
+    pub fn waiting_look(&self) -> bool {
+        self.waiting.iter().any(|effect| matches!(effect.kind, EffectKind::Look(_)))
+    }
+
+    pub fn acts(&self) -> usize {
+        self.acts
+    }
+
+    pub fn notices(&self) -> usize {
+        self.notices
+    }
+
+    /// What holds in every story, after every line.
+    pub fn check(&self) -> Result<(), String> {
+        let mut folded = Memory::default();
+        self.rows.live().for_each(|change| folded.apply(change));
+        if &folded != self.engine.memory() {
+            return Err("memory is not the fold of the stored rows".into());
+        }
+        let mut places: BTreeSet<String> = BTreeSet::new();
+        for row in self.rows.remediations().filter(|row| !row.state.is_terminal()) {
+            for place in [format!("instance {}", row.instance_id()), format!("host {}", row.target.host_id)] {
+                if !places.insert(place.clone()) {
+                    return Err(format!("two live remediations on {place} (I9)"));
+                }
+            }
+        }
+        for row in self.rows.remediations() {
+            let steps: Vec<&Transition> =
+                self.rows.transitions.iter().filter(|step| step.remediation_id == row.id).collect();
+            let versions: Vec<u64> = steps.iter().map(|step| step.version).collect();
+            if versions != (1..=row.version).collect::<Vec<_>>() {
+                return Err(format!("versions {versions:?} of a remediation at version {} (I3)", row.version));
+            }
+            if steps.last().map(|step| step.to) != Some(row.state) || row.ended_at.is_some() != row.state.is_terminal()
+            {
+                return Err("history and state disagree (I2)".into());
+            }
+            let clear = self.rows.links(row.id).iter().all(|link| link.cleared_at.is_some());
+            if matches!(row.state, State::AutoResolved) && !clear {
+                return Err("resolved by itself while a linked alert is not clear (I21)".into());
+            }
+        }
+        for effect in &self.waiting {
+            if !self.rows.latest.contains_key(&(8, effect.id.as_bytes().to_vec())) {
+                return Err("an effect is out that has no pending row".into());
+            }
+        }
+        let lost = self.rows.alerts().find(|alert| {
+            alert.state == AlertState::Firing
+                && alert.instance().is_some_and(|id| {
+                    self.engine.memory().live_on(id).is_some_and(|live| {
+                        alert.remediation_id == Some(live.remediation.id)
+                            && !live
+                                .links
+                                .iter()
+                                .any(|link| link.identity == alert.identity && link.cleared_at.is_none())
+                    })
+                })
+        });
+        lost.map_or(Ok(()), |alert| Err(format!("alert {} fires and its link says it is clear (I23)", alert.name())))
+    }
+}
