@@ -14,8 +14,8 @@ use crate::domain::Timestamp;
 use crate::engine::{Change, Decision, Effect, Engine, Input, Reply};
 use crate::store::{Port, StoreError};
 
-/// How many inputs may wait in each lane. A webhook chunk is one input, so this bounds what a storm can pile up.
-const LANE: usize = 1024;
+/// How many inputs may wait in each lane of the daemon. A webhook chunk is one input, so this bounds what a storm can pile up.
+pub const LANE: usize = 1024;
 
 /// When a turn stops to step and commits (SAFETY S2).
 const TURN_TIME: Duration = Duration::from_millis(2);
@@ -60,20 +60,20 @@ pub struct Inlet {
     signals: mpsc::Sender<Envelope>,
 }
 
-/// The writer's end of the two lanes.
+/// The writer's end of the [`Inlet`].
 #[derive(Debug)]
-pub struct Lanes {
+pub struct Receivers {
     /// Commands of people and results of effects: taken first.
     pub commands: mpsc::Receiver<Envelope>,
     /// Deliveries of alerts.
     pub signals: mpsc::Receiver<Envelope>,
 }
 
-/// The door and its other side.
-pub fn lanes() -> (Inlet, Lanes) {
-    let (commands, taken_commands) = mpsc::channel(LANE);
-    let (signals, taken_signals) = mpsc::channel(LANE);
-    (Inlet { commands, signals }, Lanes { commands: taken_commands, signals: taken_signals })
+/// The door and its other side, with room for `capacity` envelopes in each lane.
+pub fn inlet(capacity: usize) -> (Inlet, Receivers) {
+    let (commands, asked) = mpsc::channel(capacity);
+    let (signals, told) = mpsc::channel(capacity);
+    (Inlet { commands, signals }, Receivers { commands: asked, signals: told })
 }
 
 /// The writer is too busy or is gone.
@@ -143,7 +143,7 @@ pub struct Writer<P> {
     engine: Engine,
     port: P,
     clock: std::sync::Arc<Clock>,
-    lanes: Lanes,
+    lanes: Receivers,
     effects: mpsc::UnboundedSender<Effect>,
     observer: Box<dyn Observer>,
 }
@@ -188,7 +188,7 @@ impl<P: Port> Writer<P> {
         engine: Engine,
         port: P,
         clock: std::sync::Arc<Clock>,
-        lanes: Lanes,
+        lanes: Receivers,
         effects: mpsc::UnboundedSender<Effect>,
         observer: Box<dyn Observer>,
     ) -> Self {
@@ -252,7 +252,7 @@ impl<P: Port> Writer<P> {
             next = if is_full { None } else { self.queued() };
         }
         Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
-        self.observer.turned();
+        self.observer.turned(self.port.lag().changes);
         if let Some(drift) = self.clock.wall_drift() {
             tracing::warn!(drift_us = drift, "the wall clock jumped; engine time goes on as if it had not");
         }

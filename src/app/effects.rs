@@ -37,11 +37,12 @@ pub struct Hands {
     pub config: watch::Receiver<Arc<Config>>,
     /// Engine time, for deadlines.
     pub clock: Arc<Clock>,
+    /// Counts notices.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Takes effects until the writer is gone.
-pub async fn dispatch(hands: Hands, mut effects: mpsc::UnboundedReceiver<Effect>) {
-    let hands = Arc::new(hands);
+pub async fn dispatch(hands: Arc<Hands>, mut effects: mpsc::UnboundedReceiver<Effect>) {
     let looks = Arc::new(Semaphore::new(LOOKS));
     let mut running = JoinSet::new();
     loop {
@@ -63,7 +64,11 @@ fn begin(hands: &Arc<Hands>, looks: &Arc<Semaphore>, running: &mut JoinSet<()>, 
     let id = effect.id;
     let hands = Arc::clone(hands);
     match effect.kind {
-        EffectKind::Notify(notice) => hands.notices.hand_over(id, effect.created_at, notice),
+        EffectKind::Notify(notice) => {
+            if let Err(told) = hands.notices.hand_over(id, effect.created_at, notice) {
+                running.spawn(async move { hands.told(told).await });
+            }
+        }
         EffectKind::Call(call) => {
             running.spawn(async move { hands.call(id, call).await });
         }
@@ -119,6 +124,12 @@ impl Hands {
         self.report(format!("source:{principal}"), Input::Looked { effect_id, found }).await;
     }
 
+    async fn told(&self, told: Told) {
+        let Told { effect_id, receiver, failure } = told;
+        self.metrics.notified(&receiver, failure.is_none());
+        self.report(format!("notice:{receiver}"), Input::Notified { effect_id, failure }).await;
+    }
+
     async fn report(&self, principal: String, input: Input) {
         // Stopping: the effect is still pending on disk.
         let _ = self.inlet.report(Cause { principal, request_id: None }, input).await;
@@ -126,12 +137,8 @@ impl Hands {
 }
 
 /// Reports what became of notices.
-pub async fn report_notices(inlet: Inlet, metrics: Arc<Metrics>, mut told: mpsc::Receiver<Told>) {
-    while let Some(Told { effect_id, receiver, failure }) = told.recv().await {
-        metrics.notified(&receiver, failure.is_none());
-        let cause = Cause { principal: format!("notice:{receiver}"), request_id: None };
-        if inlet.report(cause, Input::Notified { effect_id, failure }).await.is_err() {
-            return;
-        }
+pub async fn report_notices(hands: Arc<Hands>, mut told: mpsc::Receiver<Told>) {
+    while let Some(told) = told.recv().await {
+        hands.told(told).await;
     }
 }

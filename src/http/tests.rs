@@ -197,7 +197,7 @@ fn house(config: Config, reply: impl Fn(&Command) -> Reply + Send + 'static) -> 
 }
 
 fn house_with(config: Config, reload: Reload, reply: impl Fn(&Command) -> Reply + Send + 'static) -> House {
-    let (inlet, mut lanes) = writer::lanes();
+    let (inlet, mut lanes) = writer::inlet(8);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     tokio::spawn(async move {
@@ -475,7 +475,7 @@ async fn what_was_received_is_counted_by_source() {
 
 #[tokio::test]
 async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
-    let (inlet, lanes) = writer::lanes();
+    let (inlet, lanes) = writer::inlet(1);
     drop(lanes);
     let (_config, config) = watch::channel(Arc::new(configured(&["main"], None)));
     let (_ready, ready) = watch::channel(Err("starting"));

@@ -33,6 +33,8 @@ const RESULTS: usize = 64;
 pub struct Told {
     /// Which.
     pub effect_id: EffectId,
+    /// For whom.
+    pub receiver: NoticeId,
     /// Why it was given up; nothing when it was delivered.
     pub failure: Option<String>,
 }
@@ -125,7 +127,7 @@ impl Post {
     async fn deliver_all(self: Arc<Self>, mut queue: mpsc::Receiver<Waiting>) {
         while let Some(waiting) = queue.recv().await {
             let told = match self.deliver(&waiting).await {
-                Ok(()) => Told { effect_id: waiting.effect_id, failure: None },
+                Ok(()) => Told { effect_id: waiting.effect_id, receiver: waiting.notice.receiver.clone(), failure: None },
                 Err(why) => given_up(waiting.effect_id, &waiting.notice, why),
             };
             if self.results.send(told).await.is_err() {
@@ -172,7 +174,7 @@ fn given_up(effect_id: EffectId, notice: &Notice, why: String) -> Told {
         notice = %notice.receiver, remediation.id = %notice.remediation_id,
         "gave up a notice to {} about {}: {why}", notice.receiver, notice.remediation_id
     );
-    Told { effect_id, failure: Some(why) }
+    Told { effect_id, receiver: notice.receiver.clone(), failure: Some(why) }
 }
 
 /// How long to wait between two tries: doubling from the first to the longest.

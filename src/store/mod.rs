@@ -14,5 +14,8 @@ pub struct StoreError;
 pub trait Port: Send {
     fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError>;
     fn stage(&mut self, cause: &Cause, kind: &'static str, changes: &[Change]);
+    fn lag(&self) -> Lag;
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError>;
 }
+
+pub struct Lag { pub changes: u64 }

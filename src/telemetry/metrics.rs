@@ -241,8 +241,8 @@ impl Metrics {
     }
 
     /// Policy did something with an alert that a configured rule matches.
-    pub fn decided(&self, rule: &RuleId, decided: Decided) {
-        self.decisions.with_label_values(&[rule.as_str(), decided.as_str()]).inc();
+    pub fn decided(&self, rule: &RuleId, decision: Decided) {
+        self.decisions.with_label_values(&[rule.as_str(), decision.as_str()]).inc();
     }
 
     /// How many nodes wait for `why` at the moment.

@@ -1,0 +1,403 @@
+//! Builds the daemon, starts it, keeps it configured, and stops it in reverse.
+//!
+//! Start: configuration, listeners, store, engine, writer, hands, then the first two inputs (what exists, and what was
+//! pending), then the door opens. Stop: the door closes and what is under way ends, the hands let go, the writer commits
+//! what is queued, the store closes. A task that ends unasked ends the daemon.
+
+mod effects;
+mod observe;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::watch::{Reload, ReloadError, Reloaded, Watch};
+use crate::config::{self, Config, Loaded, Mistake, Overrides};
+use crate::engine::{Configured, Engine, Input};
+use crate::executors::Executors;
+use crate::http::{self, Shared};
+use crate::notices::Notices;
+use crate::providers::http_client::HttpClient;
+use crate::store::{self, Appender, StoreError};
+use crate::telemetry::metrics::Metrics;
+use crate::writer::{self, Cause, Inlet, Writer};
+use effects::Hands;
+use observe::Telemetry;
+
+/// The configuration has mistakes.
+pub const EXIT_CONFIG: u8 = 3;
+
+/// The store cannot be used (sysexits' EX_CONFIG, which systemd is told not to restart on).
+pub const EXIT_STORE: u8 = 78;
+
+/// How long requests that are under way have to end after a stop. With the writer's last commit and the store's close it
+/// stays below the 10 s that a stop may take.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the store has to close.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// What `remedyd serve` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--config.file`
+    pub config_file: PathBuf,
+    /// `--web.listen-address`, `--storage.path`
+    pub overrides: Overrides,
+}
+
+/// Runs until a signal or a failure ends it. Logging is set up.
+pub fn serve(options: &Options) -> ExitCode {
+    let loaded = match config::load(&options.config_file, &options.overrides) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start threads: {error}")),
+    };
+    let code = runtime.block_on(run(options, loaded));
+    // Drivers' programs outlive us on purpose; nothing else is worth waiting for.
+    runtime.shutdown_background();
+    code
+}
+
+fn failed(what: &str) -> ExitCode {
+    error!("{what}");
+    ExitCode::FAILURE
+}
+
+async fn run(options: &Options, loaded: Loaded) -> ExitCode {
+    warn_about(&loaded.warnings);
+    let mut listeners = Vec::new();
+    for address in &loaded.config.listen {
+        match http::server::bind(*address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => return failed(&format!("{error}: {}", source_of(&error))),
+        }
+    }
+    let daemon = match Daemon::build(options, loaded).await {
+        Ok(daemon) => daemon,
+        Err(NotBuilt::Store(error)) => {
+            error!("the store cannot be used: {}", chain(&error));
+            return ExitCode::from(EXIT_STORE);
+        }
+        Err(NotBuilt::Other(why)) => return failed(&why),
+    };
+    daemon.run(listeners).await
+}
+
+/// Why the daemon did not come up.
+enum NotBuilt {
+    Store(StoreError),
+    Other(String),
+}
+
+/// Everything that runs.
+struct Daemon {
+    config: watch::Sender<Arc<Config>>,
+    shared: Shared,
+    ready: watch::Sender<Result<(), &'static str>>,
+    reload: Reload,
+    watch: Watch,
+    reloaded: mpsc::Receiver<Reloaded>,
+    hands: Arc<Hands>,
+    hand_tasks: JoinSet<()>,
+    writer: JoinHandle<Result<Appender, StoreError>>,
+    stop_writer: oneshot::Sender<()>,
+}
+
+impl Daemon {
+    async fn build(options: &Options, loaded: Loaded) -> Result<Self, NotBuilt> {
+        let first = Arc::new(loaded.config.clone());
+        let metrics_of_store: Arc<std::sync::OnceLock<Arc<Metrics>>> = Arc::default();
+        let opened = open_store(first.storage_path.clone(), Arc::clone(&metrics_of_store)).await?;
+        let clock = Arc::new(Clock::start(opened.last.at));
+        let metrics = Arc::new(Metrics::new(clock.now()));
+        metrics.configured(&first, clock.now());
+        // Set once, here: what was measured before is the start's own.
+        let _ = metrics_of_store.set(Arc::clone(&metrics));
+        let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let engine = Engine::new(&opened.live, seed);
+        info!(
+            live_remediations = engine.memory().remediations().len(), open_alerts = engine.memory().alerts().len(),
+            sequence = opened.last.seq, "the store is open"
+        );
+        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), is_watched());
+        let (inlet, receivers) = writer::inlet(writer::LANE);
+        let (effects_out, effects) = mpsc::unbounded_channel();
+        let (stop_writer, stopped) = oneshot::channel();
+        let clock_of_writer = Arc::clone(&clock);
+        let writer =
+            Writer::new(engine, opened.appender, clock_of_writer, receivers, effects_out, Box::new(telemetry));
+        let runtime = Handle::current();
+        let writer = tokio::task::spawn_blocking(move || writer.run(&runtime, stopped));
+
+        let (config, config_out) = watch::channel(Arc::clone(&first));
+        let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
+        let client = HttpClient::new().map_err(|error| other(&error))?;
+        let operations = first.storage_path.join("operations");
+        let executors = Executors::new(first.drivers.clone(), operations).map_err(|error| other(&error))?;
+        let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
+        let hands = Arc::new(Hands {
+            executors: Arc::new(executors),
+            notices: Arc::new(notices),
+            client,
+            inlet: inlet.clone(),
+            config: config_out.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+        });
+        let mut hand_tasks = JoinSet::new();
+        hand_tasks.spawn(effects::dispatch(Arc::clone(&hands), effects));
+        hand_tasks.spawn(effects::report_notices(Arc::clone(&hands), told));
+
+        let (reloaded_out, reloaded) = mpsc::channel(1);
+        let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
+        let (ready, ready_out) = watch::channel(Err("starting"));
+        let shared = Shared::new(inlet, opened.reader, config_out, metrics, ready_out, reload_hook(reload.clone()));
+        Ok(Self { config, shared, ready, reload, watch, reloaded, hands, hand_tasks, writer, stop_writer })
+    }
+
+    async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
+        let (stop_servers, stopping) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                info!(%address, "listening on http://{address}");
+            }
+            servers.spawn(http::server::serve(listener, http::router(self.shared.clone()), stopping.clone(), DRAIN));
+        }
+        let mut watching = tokio::spawn(self.watch.run());
+        let code = match begin(&self.shared.inlet, &self.config.borrow().clone()).await {
+            Ok(()) => {
+                self.ready.send_replace(Ok(()));
+                notify(&[sd_notify::NotifyState::Ready]);
+                info!("ready");
+                let mut live = Live {
+                    config: &self.config,
+                    shared: &self.shared,
+                    hands: &self.hands,
+                    reload: &self.reload,
+                };
+                live.run(&mut self.reloaded, &mut self.writer, &mut servers, &mut watching, &mut self.hand_tasks).await
+            }
+            Err(why) => failed(&why),
+        };
+        self.ready.send_replace(Err("stopping"));
+        notify(&[sd_notify::NotifyState::Stopping]);
+        stop_servers.send_replace(true);
+        watching.abort();
+        while let Some(cut_off) = servers.join_next().await {
+            if let Ok(cut_off @ 1..) = cut_off {
+                warn!("{cut_off} requests did not end in time and were cut off");
+            }
+        }
+        self.hand_tasks.shutdown().await;
+        if self.writer.is_finished() {
+            return code;
+        }
+        let _ = self.stop_writer.send(());
+        close(self.writer.await, code).await
+    }
+}
+
+/// What runs while the daemon is up.
+struct Live<'a> {
+    config: &'a watch::Sender<Arc<Config>>,
+    shared: &'a Shared,
+    hands: &'a Hands,
+    reload: &'a Reload,
+}
+
+impl Live<'_> {
+    async fn run(
+        &mut self,
+        reloaded: &mut mpsc::Receiver<Reloaded>,
+        writer: &mut JoinHandle<Result<Appender, StoreError>>,
+        servers: &mut JoinSet<usize>,
+        watching: &mut JoinHandle<()>,
+        hand_tasks: &mut JoinSet<()>,
+    ) -> ExitCode {
+        let (mut terminate, mut interrupt, mut hang_up) = match signals() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&format!("cannot listen for signals: {error}")),
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
+                _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
+                _ = hang_up.recv() => self.reload_soon(),
+                Some(reloaded) = reloaded.recv() => self.take(reloaded).await,
+                ended = &mut *writer => return writer_ended(ended),
+                _ = servers.join_next() => return failed("a listener ended by itself"),
+                _ = &mut *watching => return failed("the watch over the configuration ended by itself"),
+                _ = hand_tasks.join_next() => return failed("the dispatch of effects ended by itself"),
+            }
+        }
+    }
+
+    fn reload_soon(&self) {
+        info!("SIGHUP: reading the configuration again");
+        let reload = self.reload.clone();
+        // What came of it is logged where it is taken.
+        tokio::spawn(async move { reload.reload().await });
+    }
+
+    /// Takes a configuration over, or keeps the one in force and says why.
+    async fn take(&self, reloaded: Reloaded) {
+        let outcome = match reloaded.outcome {
+            Ok(loaded) => self.apply(*loaded).await,
+            Err(mistakes) => Err(mistakes),
+        };
+        match &outcome {
+            Ok(()) => {}
+            Err(mistakes) => {
+                self.shared.metrics.reload_failed();
+                error!(mistakes = mistakes.len(), "the configuration was not taken; the one before stays in force");
+                mistakes.iter().for_each(|mistake| error!("{mistake}"));
+            }
+        }
+        if let Some(answer) = reloaded.answer {
+            // Who asked may have gone.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    async fn apply(&self, loaded: Loaded) -> Result<(), Vec<Mistake>> {
+        let before = self.config.borrow().clone();
+        let next = Arc::new(loaded.config);
+        if before.digest == next.digest {
+            return Ok(());
+        }
+        if before.listen != next.listen || before.storage_path != next.storage_path {
+            warn!("`server.listen` and `storage.path` take effect at the next start");
+        }
+        warn_about(&loaded.warnings);
+        // Drivers and receivers first: a decision that the new policy makes must find them.
+        self.hands.executors.replace_drivers(next.drivers.clone());
+        self.hands.notices.replace_receivers(next.receivers.clone());
+        self.config.send_replace(Arc::clone(&next));
+        if configure(&self.shared.inlet, &next).await.is_ok() {
+            self.shared.metrics.configured(&next, self.hands.clock.now());
+            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+        }
+        Ok(())
+    }
+}
+
+/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
+async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
+    configure(inlet, config).await?;
+    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
+    let configured = Configured {
+        settings: Arc::clone(&config.settings),
+        clusters: config.clusters.clone(),
+        instances: config.instances.clone(),
+    };
+    let input = Input::Configured(Box::new(configured));
+    inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+async fn open_store(
+    path: PathBuf,
+    metrics: Arc<std::sync::OnceLock<Arc<Metrics>>>,
+) -> Result<store::Opened, NotBuilt> {
+    let observe = move |took: Duration| {
+        if let Some(metrics) = metrics.get() {
+            metrics.fsync(took);
+        }
+    };
+    let options = store::Options { observe_fsync: Box::new(observe) };
+    let opened = tokio::task::spawn_blocking(move || store::open(&path, options)).await;
+    opened.map_err(|error| NotBuilt::Other(format!("opening the store ended badly: {error}")))?.map_err(NotBuilt::Store)
+}
+
+fn writer_ended(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>) -> ExitCode {
+    match ended {
+        Ok(Ok(_)) => failed("the writer ended by itself"),
+        Ok(Err(error)) => failed(&format!("the store failed, so nothing more is done: {}", chain(&error))),
+        Err(error) => failed(&format!("the writer ended badly: {error}")),
+    }
+}
+
+async fn close(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>, code: ExitCode) -> ExitCode {
+    let appender = match ended {
+        Ok(Ok(appender)) => appender,
+        ended @ (Ok(Err(_)) | Err(_)) => return writer_ended(ended),
+    };
+    let closed = tokio::task::spawn_blocking(move || appender.close());
+    match tokio::time::timeout(CLOSE, closed).await {
+        Ok(Ok(Ok(()))) => {
+            info!("stopped");
+            code
+        }
+        Ok(Ok(Err(error))) => failed(&format!("the store did not close cleanly: {}", chain(&error))),
+        Ok(Err(error)) => failed(&format!("closing the store ended badly: {error}")),
+        Err(_) => {
+            warn!("the store takes long to close; the next start applies what is missing from the journal");
+            code
+        }
+    }
+}
+
+fn reload_hook(reload: Reload) -> http::Reload {
+    Arc::new(move || {
+        let reload = reload.clone();
+        Box::pin(async move {
+            reload.reload().await.map_err(|error| match error {
+                ReloadError::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+                ReloadError::Stopping => vec!["shutting down".to_owned()],
+            })
+        })
+    })
+}
+
+fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+}
+
+fn is_watched() -> bool {
+    sd_notify::watchdog_enabled().is_some()
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+fn warn_about(warnings: &[Mistake]) {
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+}
+
+/// An error and everything below it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+fn source_of(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
