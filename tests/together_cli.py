@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Walks Together's own CLI and SDK through a running daemon.
 
-    python tests/together.py http://127.0.0.1:9720 --post-alert DmesgGpuFallenOffBus [--token T] [--cluster train-a]
+    python tests/together_cli.py http://127.0.0.1:9720 --post-alert DmesgGpuFallenOffBus [--token T] [--cluster train-a]
 
 Run it with the Python that has the package `together` (3.1.1): the CLI beside that Python is used. It needs a cluster
 with at least six free instances on hosts of their own. With `--post-alert` it makes its proposals itself, by webhook
@@ -82,9 +82,9 @@ class Walk:
             code, text = self.cli(*arguments, as_json=as_json)
             check(code == 1, f"{arguments} exits {code}: {text}")
             check("Traceback" not in text, f"{arguments} ends in a traceback: {text}")
-            flat = " ".join(text.split())
+            flat = " ".join(text.split()).lower()
             for word in words:
-                check(word in flat, f"{arguments} does not say `{word}`: {text}")
+                check(word.lower() in flat, f"{arguments} does not say `{word}`: {text}")
 
     # What an Alertmanager sends.
 
