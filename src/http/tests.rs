@@ -197,14 +197,14 @@ fn house(config: Config, reply: impl Fn(&Command) -> Reply + Send + 'static) -> 
 }
 
 fn house_with(config: Config, reload: Reload, reply: impl Fn(&Command) -> Reply + Send + 'static) -> House {
-    let (inlet, mut receivers) = writer::inlet(8);
+    let (inlet, mut lanes) = writer::inlet(8);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     tokio::spawn(async move {
         loop {
             let envelope = tokio::select! {
-                Some(envelope) = receivers.commands.recv() => envelope,
-                Some(envelope) = receivers.signals.recv() => envelope,
+                Some(envelope) = lanes.commands.recv() => envelope,
+                Some(envelope) = lanes.signals.recv() => envelope,
                 else => return,
             };
             let Envelope { cause, input, reply: back } = envelope;
@@ -475,8 +475,8 @@ async fn what_was_received_is_counted_by_source() {
 
 #[tokio::test]
 async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
-    let (inlet, receivers) = writer::inlet(1);
-    drop(receivers);
+    let (inlet, lanes) = writer::inlet(1);
+    drop(lanes);
     let (_config, config) = watch::channel(Arc::new(configured(&["main"], None)));
     let (_ready, ready) = watch::channel(Err("starting"));
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
