@@ -1,18 +1,138 @@
 //! What is on disk: the journal, which is the commit point, and sled, which answers every question.
+//!
+//! A turn is staged step by step, encoded once, appended to the journal and synced; then it is acknowledged. The applier
+//! carries it into sled behind that, and the overlay covers what it has not carried yet. sled holds nothing that the
+//! journal does not: it can be thrown away and is built anew. Nothing here decides anything.
 
+mod appender;
+mod applier;
+mod codec;
+mod database;
+mod index;
+pub mod journal;
+mod keys;
+mod live;
+mod lock;
+mod open;
+mod overlay;
+mod past;
+mod progress;
 pub mod query;
 pub mod reader;
+#[cfg(test)]
+mod samples;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use appender::Appender;
+pub use applier::Fatal;
+pub use codec::BadRow;
+pub use journal::JournalError;
+pub use open::{Last, Opened, Options, open};
+pub use progress::Lag;
+pub use reader::{ReadError, Reader};
 
 use crate::domain::Timestamp;
 use crate::engine::{Change, Past, PastKey};
 use crate::writer::Cause;
 
+/// Why the store cannot be opened, read or written. Each ends the process: start-up is the way back.
 #[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct StoreError;
+pub enum StoreError {
+    /// Somebody else uses it.
+    #[error("{} is held by another remedyd: only one process may use a store", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The file system said no.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// The journal cannot be written or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// sled failed.
+    #[error("sled failed")]
+    Sled(#[from] sled::Error),
+    /// sled cannot be opened; it can be built anew.
+    #[error("cannot open {}: {why}; moved away, it is built anew from the journal", path.display())]
+    Unopenable {
+        /// sled's folder.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+    /// A part of sled's folder is gone; it can be built anew.
+    #[error("{} is missing while {} is there; move the folder away, and it is built anew from the journal", lost.display(), found.display())]
+    Incomplete {
+        /// The file that is gone.
+        lost: PathBuf,
+        /// The file that shows that there was one.
+        found: PathBuf,
+    },
+    /// sled holds rows of another form; it can be built anew.
+    #[error("{} has form {found}, this version reads form {wanted}; moved away, it is built anew from the journal", path.display())]
+    OtherForm {
+        /// sled's folder.
+        path: PathBuf,
+        /// The form that it has.
+        found: u32,
+        /// The form that we read.
+        wanted: u32,
+    },
+    /// The journal lacks turns that were acknowledged.
+    #[error("the journal ends at turn {journal} while sled has turn {applied}: acknowledged turns are lost")]
+    JournalBehind {
+        /// Its last turn.
+        journal: u64,
+        /// The turn that sled has.
+        applied: u64,
+    },
+    /// The journal is not the one that sled was made of.
+    #[error("turn {seq} of the journal is not the turn {seq} that sled has: they belong to different stores")]
+    OtherJournal {
+        /// Where they differ.
+        seq: u64,
+    },
+    /// A row cannot be read.
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    /// The applier has ended, so nothing is taken any more.
+    #[error("the store has stopped")]
+    Stopped,
+}
 
+/// What the writer sees of the store.
 pub trait Port: Send {
+    /// The stored rows that these keys name: what is on disk, with the turns over it that are not applied yet and the
+    /// steps over those that are only staged.
+    ///
+    /// # Errors
+    /// A row cannot be read.
     fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError>;
+
+    /// Adds the changes of one step to the turn. A step without changes leaves no trace.
     fn stage(&mut self, cause: &Cause, kind: &'static str, changes: &[Change]);
+
+    /// Whether nothing is staged.
+    fn is_empty(&self) -> bool;
+
+    /// Puts the turn on disk with one sync, and says its sequence. An empty turn writes nothing and says the last one's.
+    ///
+    /// # Errors
+    /// The turn is not on disk, or nobody can tell; the store takes nothing more.
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// How far sled is behind what is committed.
+    fn lag(&self) -> Lag;
 }

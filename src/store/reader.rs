@@ -1,10 +1,25 @@
 //! Every question that is answered from sled, after it has caught up with what was committed when the question came.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::codec::{BadRow, unpack};
+use super::index::{Index, MOMENT};
+use super::keys::{self, Kind};
+use super::lock::Lock;
+use super::progress::{Lag, Progress};
 use super::query::{AlertFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter, Visible};
+use super::scan::Scan;
 use crate::domain::{
-    Alert, Alias, Cluster, ClusterId, DeadLetter, Held, Hold, Instance, InstanceId, Record, Remediation, RemediationId,
-    Transition,
+    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Held, Hold, Instance, InstanceId, Record, Remediation,
+    RemediationId, State, Transition,
 };
+
+/// How long a question waits for sled; usually it is there at once.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -12,71 +27,282 @@ pub enum ReadError {
     /// sled has not yet applied what was committed when the question came; a stale answer is never given.
     #[error("the store is catching up: try again in a moment")]
     Lagging,
+    /// The cursor is not one that a page of this kind ended with.
+    #[error("the page token is not one of ours")]
+    BadCursor,
     /// A row could not be read.
     #[error("the store cannot be read: {0}")]
     Broken(String),
 }
 
+impl From<sled::Error> for ReadError {
+    fn from(error: sled::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<BadRow> for ReadError {
+    fn from(error: BadRow) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
 /// A handle for readers; cheap to clone, safe to share.
-#[derive(Clone, Debug)]
-pub struct Reader {}
+#[derive(Clone)]
+pub struct Reader {
+    db: sled::Db,
+    progress: Arc<Progress>,
+    /// The folder stays ours as long as anybody may read it.
+    _lock: Arc<Lock>,
+}
+
+impl fmt::Debug for Reader {
+    // sled's own form would print every row.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Reader").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
 
 impl Reader {
+    pub(super) fn new(db: sled::Db, progress: Arc<Progress>, lock: Arc<Lock>) -> Self {
+        Self { db, progress, _lock: lock }
+    }
+
     /// Waits until everything that is committed now can be read; at most 100 ms.
+    ///
+    /// # Errors
+    /// [`ReadError::Lagging`] after that time, [`ReadError::Broken`] where the applier has ended before.
     pub async fn caught_up(&self) -> Result<(), ReadError> {
-        Ok(())
+        let committed = self.progress.committed();
+        let mut applied = self.progress.applied();
+        match tokio::time::timeout(PATIENCE, applied.wait_for(|seq| *seq >= committed)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ReadError::Broken("it has stopped".to_owned())),
+            Err(_) => Err(ReadError::Lagging),
+        }
     }
+
+    /// How far sled is behind what is committed.
+    pub fn lag(&self) -> Lag {
+        self.progress.lag()
+    }
+
+    /// How many bytes sled takes on disk.
+    pub fn size_bytes(&self) -> Result<u64, ReadError> {
+        Ok(self.db.size_on_disk()?)
+    }
+
     /// The remediation with its links.
-    pub fn remediation(&self, _id: RemediationId) -> Result<Option<Record>, ReadError> {
-        Ok(None)
+    pub fn remediation(&self, id: RemediationId) -> Result<Option<Record>, ReadError> {
+        let row = self.get(&keys::remediation(id))?;
+        row.map(|remediation| self.record(remediation)).transpose()
     }
+
     /// What a client's name stands for.
-    pub fn alias(&self, _cluster: &ClusterId, _alias: &str) -> Result<Option<Alias>, ReadError> {
-        Ok(None)
+    pub fn alias(&self, cluster: &ClusterId, alias: &str) -> Result<Option<Alias>, ReadError> {
+        self.get(&keys::alias(cluster, alias))
     }
+
     /// A page of remediations. An unfiltered page is full; a filtered one may be short where the scan budget ended.
+    ///
+    /// # Errors
+    /// [`ReadError::BadCursor`], or a row cannot be read; so for every page.
     pub fn remediations(
         &self,
-        _filter: &RemediationFilter,
-        _order: Order,
-        _paging: &Paging,
+        filter: &RemediationFilter,
+        order: Order,
+        paging: &Paging,
     ) -> Result<Page<Record>, ReadError> {
-        Ok(Page { rows: Vec::new(), next: None::<Cursor> })
+        check_moment(paging)?;
+        let prefixes = remediation_prefixes(filter, order.by_update);
+        self.scan(prefixes, order.ascending).page(paging, |_, key| {
+            let row = self.get::<Remediation>(key)?.filter(|row| is_wanted(filter, row));
+            row.map(|remediation| self.record(remediation)).transpose()
+        })
     }
+
     /// A remediation's history, oldest first.
-    pub fn transitions(&self, _id: RemediationId) -> Result<Vec<Transition>, ReadError> {
-        Ok(Vec::new())
+    pub fn transitions(&self, id: RemediationId) -> Result<Vec<Transition>, ReadError> {
+        self.under(&keys::transitions(id))
     }
+
     /// The newest remediation of an instance.
-    pub fn latest_remediation(&self, _instance: &InstanceId) -> Result<Option<Remediation>, ReadError> {
-        Ok(None)
+    pub fn latest_remediation(&self, instance: &InstanceId) -> Result<Option<Remediation>, ReadError> {
+        let scan = self.scan(vec![Index::InstanceCreated.prefix(&[instance.as_str()])], false);
+        let page = scan.page(&Paging { size: 1, after: None }, |_, key| self.get(key))?;
+        Ok(page.rows.into_iter().next())
     }
+
     /// A page of alerts, newest first by the time at which we first heard of them.
-    pub fn alerts(&self, _filter: &AlertFilter, _paging: &Paging) -> Result<Page<Alert>, ReadError> {
-        Ok(Page { rows: Vec::new(), next: None })
+    pub fn alerts(&self, filter: &AlertFilter, paging: &Paging) -> Result<Page<Alert>, ReadError> {
+        check_moment(paging)?;
+        self.scan(alert_prefixes(filter), false)
+            .page(paging, |_, key| Ok(self.get::<Alert>(key)?.filter(|row| is_wanted_alert(filter, row))))
     }
+
     /// A page of dead letters, newest first. They belong to no cluster: only who sees all sees them.
-    pub fn dead_letters(&self, _visible: &Visible, _paging: &Paging) -> Result<Page<DeadLetter>, ReadError> {
-        Ok(Page { rows: Vec::new(), next: None })
+    pub fn dead_letters(&self, visible: &Visible, paging: &Paging) -> Result<Page<DeadLetter>, ReadError> {
+        check_moment(paging)?;
+        let prefixes = match visible {
+            None => vec![Index::DeadLetterReceived.prefix(&[])],
+            Some(_) => Vec::new(),
+        };
+        self.scan(prefixes, false).page(paging, |_, key| self.get(key))
     }
+
     /// Every configured cluster that the asker sees, by id.
-    pub fn clusters(&self, _visible: &Visible) -> Result<Vec<Cluster>, ReadError> {
-        Ok(Vec::new())
+    pub fn clusters(&self, visible: &Visible) -> Result<Vec<Cluster>, ReadError> {
+        let mut clusters: Vec<Cluster> = self.under(&[Kind::Cluster.byte()])?;
+        clusters.retain(|cluster| sees(visible, &cluster.id));
+        Ok(clusters)
     }
+
     /// One instance.
-    pub fn instance(&self, _id: &InstanceId) -> Result<Option<Instance>, ReadError> {
-        Ok(None)
+    pub fn instance(&self, id: &InstanceId) -> Result<Option<Instance>, ReadError> {
+        self.get(&keys::instance(id))
     }
+
     /// A page of instances by id, each with what policy wants for it and why it waits.
     pub fn instances(
         &self,
-        _filter: &InstanceFilter,
-        _paging: &Paging,
+        filter: &InstanceFilter,
+        paging: &Paging,
     ) -> Result<Page<(Instance, Option<Held>)>, ReadError> {
-        Ok(Page { rows: Vec::new(), next: None })
+        if let Some(Cursor(name)) = &paging.after {
+            let name = std::str::from_utf8(name).map_err(|_| ReadError::BadCursor)?;
+            InstanceId::parse(name).map_err(|_| ReadError::BadCursor)?;
+        }
+        let prefixes = match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+            None => vec![vec![Kind::Instance.byte()]],
+            Some(names) => names.iter().map(|name| Index::ClusterInstance.prefix(&[name])).collect(),
+        };
+        // Row and index alike end in the id, which is all that is needed of them.
+        self.scan(prefixes, true).page(paging, |id, _| {
+            let key = [&[Kind::Instance.byte()], id].concat();
+            let Some(instance) = self.get::<Instance>(&key)? else { return Ok(None) };
+            let held = self.get(&keys::held(&instance.id))?;
+            Ok(Some((instance, held)))
+        })
     }
+
     /// A page of holds, newest first.
-    pub fn holds(&self, _filter: &HoldFilter, _paging: &Paging) -> Result<Page<Hold>, ReadError> {
-        Ok(Page { rows: Vec::new(), next: None })
+    pub fn holds(&self, filter: &HoldFilter, paging: &Paging) -> Result<Page<Hold>, ReadError> {
+        check_moment(paging)?;
+        let index = if filter.ended { Index::HoldCreated } else { Index::HoldLive };
+        self.scan(vec![index.prefix(&[])], false).page(paging, |_, key| {
+            let is_wanted = |hold: &Hold| {
+                sees(&filter.visible, &hold.cluster_id)
+                    && filter.instance_id.as_ref().is_none_or(|id| *id == hold.instance_id)
+                    && (filter.ended || hold.ended.is_none())
+            };
+            Ok(self.get::<Hold>(key)?.filter(is_wanted))
+        })
     }
+
+    fn scan(&self, prefixes: Vec<Vec<u8>>, ascending: bool) -> Scan<'_> {
+        Scan { db: &self.db, prefixes, ascending }
+    }
+
+    fn record(&self, remediation: Remediation) -> Result<Record, ReadError> {
+        let links = self.under(&keys::links(remediation.id))?;
+        Ok(Record { remediation, links })
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
+        let value = self.db.get(key)?;
+        Ok(value.map(|value| unpack(key, &value)).transpose()?)
+    }
+
+    fn under<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
+        let rows = self.db.scan_prefix(prefix).map(|found| {
+            let (key, value) = found?;
+            Ok(unpack(&key, &value)?)
+        });
+        rows.collect()
+    }
+}
+
+/// Cursors of indexes by time are a moment and an id; anything else would only find a strange place to begin.
+fn check_moment(paging: &Paging) -> Result<(), ReadError> {
+    match &paging.after {
+        Some(Cursor(suffix)) if suffix.len() != MOMENT => Err(ReadError::BadCursor),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn sees(visible: &Visible, cluster: &ClusterId) -> bool {
+    visible.as_ref().is_none_or(|visible| visible.contains(cluster))
+}
+
+/// The clusters that are both visible and asked for; nothing where that is no restriction.
+fn clusters<'a>(visible: &'a Visible, wanted: Option<&'a ClusterId>) -> Option<Vec<&'a str>> {
+    match (visible, wanted) {
+        (None, None) => None,
+        (_, Some(wanted)) if sees(visible, wanted) => Some(vec![wanted.as_str()]),
+        (_, Some(_)) => Some(Vec::new()),
+        (Some(visible), None) => Some(visible.iter().map(ClusterId::as_str).collect()),
+    }
+}
+
+/// The ranges of the most selective index: the instance's, else those of clusters and states, else all.
+fn remediation_prefixes(filter: &RemediationFilter, by_update: bool) -> Vec<Vec<u8>> {
+    if let Some(instance) = &filter.instance_id {
+        let index = if by_update { Index::InstanceUpdated } else { Index::InstanceCreated };
+        return vec![index.prefix(&[instance.as_str()])];
+    }
+    // States have no index by update; the filter passes over those that are not wanted.
+    let states: Vec<&str> =
+        if by_update { Vec::new() } else { filter.states.iter().copied().map(State::as_str).collect() };
+    let (all, of_cluster) = if by_update {
+        (Index::RemediationUpdated, Index::ClusterUpdated)
+    } else {
+        (Index::RemediationCreated, Index::ClusterCreated)
+    };
+    match (clusters(&filter.visible, filter.cluster_id.as_ref()), states.is_empty()) {
+        (None, true) => vec![all.prefix(&[])],
+        (None, false) => states.iter().map(|state| Index::StateCreated.prefix(&[state])).collect(),
+        (Some(names), true) => names.iter().map(|name| of_cluster.prefix(&[name])).collect(),
+        (Some(names), false) => {
+            let pairs = names.iter().flat_map(|name| states.iter().map(move |state| [*name, *state]));
+            pairs.map(|pair| Index::ClusterStateCreated.prefix(&pair)).collect()
+        }
+    }
+}
+
+fn is_wanted(filter: &RemediationFilter, row: &Remediation) -> bool {
+    sees(&filter.visible, row.cluster_id())
+        && filter.cluster_id.as_ref().is_none_or(|id| id == row.cluster_id())
+        && filter.instance_id.as_ref().is_none_or(|id| id == row.instance_id())
+        && (filter.states.is_empty() || filter.states.contains(&row.state))
+        && (filter.modes.is_empty() || filter.modes.contains(&row.mode))
+        && (filter.triggers.is_empty() || filter.triggers.contains(&row.trigger))
+}
+
+/// The instance's range, else the live ones, else those of clusters (the unjoined have one of their own), else all.
+fn alert_prefixes(filter: &AlertFilter) -> Vec<Vec<u8>> {
+    if let Some(instance) = &filter.instance_id {
+        return vec![Index::InstanceAlert.prefix(&[instance.as_str()])];
+    }
+    if filter.joined == Some(false) {
+        return vec![Index::ClusterAlert.prefix(&[""])];
+    }
+    match filter.state {
+        Some(AlertState::Firing | AlertState::RefiredUnconfirmed) => return vec![Index::AlertLive.prefix(&[])],
+        Some(AlertState::Resolved) | None => {}
+    }
+    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+        None => vec![Index::AlertOpened.prefix(&[])],
+        Some(names) => names.iter().map(|name| Index::ClusterAlert.prefix(&[name])).collect(),
+    }
+}
+
+fn is_wanted_alert(filter: &AlertFilter, row: &Alert) -> bool {
+    let cluster = row.joined.as_ref().ok().map(|joined| &joined.cluster_id);
+    filter.visible.as_ref().is_none_or(|visible| cluster.is_some_and(|id| visible.contains(id)))
+        && filter.cluster_id.as_ref().is_none_or(|id| Some(id) == cluster)
+        && filter.instance_id.as_ref().is_none_or(|id| Some(id) == row.instance())
+        && filter.state.is_none_or(|state| state == row.state)
+        && filter.severity.is_none_or(|severity| severity == row.severity)
+        && filter.alert_name.as_ref().is_none_or(|name| name == row.name())
+        && filter.joined.is_none_or(|joined| joined == row.joined.is_ok())
 }

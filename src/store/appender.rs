@@ -1,0 +1,108 @@
+//! The writer's port to the store: see the past, stage the steps of a turn, commit it.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::applier::Applier;
+use super::codec::{self, Entry};
+use super::database::{Applied, Turn};
+use super::journal::{Draft, Journal};
+use super::lock::Lock;
+use super::overlay::Overlay;
+use super::past::Stored;
+use super::progress::{Lag, Progress};
+use super::{Port, StoreError};
+use crate::clock::Stopwatch;
+use crate::domain::Timestamp;
+use crate::engine::{Change, Past, PastKey};
+use crate::writer::Cause;
+
+/// The one writing end of an open store.
+pub struct Appender {
+    pub(super) journal: Journal,
+    pub(super) applier: Applier,
+    pub(super) stored: Stored,
+    pub(super) overlay: Arc<Overlay>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) db: sled::Db,
+    pub(super) synced: Box<dyn Fn(Duration) + Send>,
+    pub(super) lock: Arc<Lock>,
+    pub(super) draft: Draft,
+    pub(super) entries: Vec<Entry>,
+    /// A commit is under way or has failed; then nothing is taken any more.
+    pub(super) failed: bool,
+}
+
+/// A step's cause as the journal keeps it.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    principal: &'a str,
+    request_id: Option<&'a str>,
+    kind: &'a str,
+}
+
+impl Port for Appender {
+    fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError> {
+        self.stored.past(keys)
+    }
+
+    fn stage(&mut self, cause: &Cause, kind: &'static str, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        let staged = self.entries.len();
+        self.entries.extend(changes.iter().map(codec::encode));
+        let entries = &self.entries[staged..];
+        let recorded = Recorded { principal: &cause.principal, request_id: cause.request_id.as_deref(), kind };
+        self.draft.add(&recorded, entries);
+        self.overlay.put(self.journal.seq() + 1, entries);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.draft.is_empty()
+    }
+
+    fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError> {
+        if self.failed || self.applier.has_ended() {
+            return Err(StoreError::Stopped);
+        }
+        if self.draft.is_empty() {
+            return Ok(self.journal.seq());
+        }
+        self.failed = true;
+        let draft = std::mem::take(&mut self.draft);
+        let entries = std::mem::take(&mut self.entries);
+        let synced = &self.synced;
+        let seq = self.journal.append(draft, at, |file: &File| {
+            let watch = Stopwatch::start();
+            file.sync_data()?;
+            synced(watch.elapsed());
+            Ok(())
+        })?;
+        self.progress.commit(seq, entries.len());
+        self.applier.send(Turn { applied: Applied { seq, at, chain: self.journal.chain() }, entries })?;
+        self.failed = false;
+        Ok(seq)
+    }
+
+    fn lag(&self) -> Lag {
+        self.progress.lag()
+    }
+}
+
+impl Appender {
+    /// Waits until sled has every committed turn, and syncs it. The folder is free once the last reader has gone too.
+    ///
+    /// # Errors
+    /// sled failed. Nothing is lost: the journal has every turn.
+    pub fn close(self) -> Result<(), StoreError> {
+        let Self { applier, db, lock, .. } = self;
+        applier.close();
+        db.flush()?;
+        drop(lock);
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! A row as bytes, and back.
+//!
+//! A value is one byte for the form, the CRC32C of what follows, and the row as JSON, which a person can read in a dump
+//! and which takes new fields without a migration. Nothing that fails its check is ever handed out as a row.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::keys::{self, Kind};
+use crate::domain::{ClusterId, EffectId, InstanceId};
+use crate::engine::Change;
+
+/// The form of a value: JSON.
+const JSON: u8 = 1;
+const ENVELOPE: usize = 5;
+
+/// One row as the journal and sled hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub key: Bytes,
+    /// What; nothing removes the key.
+    pub value: Option<Bytes>,
+}
+
+/// A stored row that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row at {} is damaged: {why}", key.escape_ascii())]
+pub struct BadRow {
+    key: Vec<u8>,
+    why: String,
+}
+
+impl BadRow {
+    /// Says that the row at `key` cannot be read, and why.
+    pub fn new(key: &[u8], why: impl Into<String>) -> Self {
+        Self { key: key.to_vec(), why: why.into() }
+    }
+}
+
+/// The bytes of a change.
+pub fn encode(change: &Change) -> Entry {
+    let value = match change {
+        Change::Alert(row) => Some(pack(row)),
+        Change::DeadLetter(row) => Some(pack(row)),
+        Change::Remediation(row) => Some(pack(row)),
+        Change::Link(row) => Some(pack(row)),
+        Change::Transition(row) => Some(pack(row)),
+        Change::Alias(row) => Some(pack(row)),
+        Change::Hold(row) => Some(pack(row)),
+        Change::Held(row) => Some(pack(row)),
+        Change::Instance(row) => Some(pack(row)),
+        Change::Cluster(row) => Some(pack(row)),
+        Change::NodeMemory(row) => Some(pack(row)),
+        Change::Pending(row) => Some(pack(row)),
+        Change::HeldGone(_) | Change::InstanceGone(_) | Change::ClusterGone(_) | Change::Settled(_) => None,
+    };
+    Entry { key: keys::of(change), value }
+}
+
+/// The change that `encode` made these bytes of.
+///
+/// # Errors
+/// The key is of no kind, the value fails its checksum or is no row of that kind, the row belongs under another key, or
+/// rows of that kind are never removed.
+pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Change, BadRow> {
+    let kind = Kind::of(key).ok_or_else(|| BadRow::new(key, "no kind of row has such a key"))?;
+    let change = match value {
+        Some(value) => stored(kind, key, value)?,
+        None => removed(kind, key)?,
+    };
+    if keys::of(&change) == key { Ok(change) } else { Err(BadRow::new(key, "it belongs under another key")) }
+}
+
+fn stored(kind: Kind, key: &[u8], value: &[u8]) -> Result<Change, BadRow> {
+    Ok(match kind {
+        Kind::Cluster => Change::Cluster(unpack(key, value)?),
+        Kind::Instance => Change::Instance(unpack(key, value)?),
+        Kind::NodeMemory => Change::NodeMemory(unpack(key, value)?),
+        Kind::Hold => Change::Hold(unpack(key, value)?),
+        Kind::Remediation => Change::Remediation(unpack(key, value)?),
+        Kind::Link => Change::Link(unpack(key, value)?),
+        Kind::Transition => Change::Transition(unpack(key, value)?),
+        Kind::Alias => Change::Alias(unpack(key, value)?),
+        Kind::Alert => Change::Alert(unpack(key, value)?),
+        Kind::Held => Change::Held(unpack(key, value)?),
+        Kind::Pending => Change::Pending(unpack(key, value)?),
+        Kind::DeadLetter => Change::DeadLetter(unpack(key, value)?),
+    })
+}
+
+fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
+    let rest = &key[1..];
+    let bad = |_| BadRow::new(key, "its key holds no name");
+    let text = || std::str::from_utf8(rest).map_err(|_| BadRow::new(key, "its key is no text"));
+    match kind {
+        Kind::Cluster => Ok(Change::ClusterGone(ClusterId::parse(text()?).map_err(bad)?)),
+        Kind::Instance => Ok(Change::InstanceGone(InstanceId::parse(text()?).map_err(bad)?)),
+        Kind::Held => Ok(Change::HeldGone(InstanceId::parse(text()?).map_err(bad)?)),
+        Kind::Pending => match uuid::Uuid::from_slice(rest) {
+            Ok(id) => Ok(Change::Settled(EffectId::new(id))),
+            Err(_) => Err(BadRow::new(key, "its key holds no id")),
+        },
+        Kind::NodeMemory
+        | Kind::Hold
+        | Kind::Remediation
+        | Kind::Link
+        | Kind::Transition
+        | Kind::Alias
+        | Kind::Alert
+        | Kind::DeadLetter => Err(BadRow::new(key, "rows of its kind are never removed")),
+    }
+}
+
+/// The row inside `value`, which lies at `key`.
+///
+/// # Errors
+/// The value has another form, fails its checksum, or is no such row.
+pub fn unpack<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
+    let Some((envelope, json)) = value.split_first_chunk::<ENVELOPE>() else {
+        return Err(BadRow::new(key, "its value is cut off"));
+    };
+    let [form, sum @ ..] = *envelope;
+    if form != JSON {
+        return Err(BadRow::new(key, format!("its value has the unknown form {form}")));
+    }
+    if u32::from_be_bytes(sum) != crc32c::crc32c(json) {
+        return Err(BadRow::new(key, "its checksum does not match"));
+    }
+    serde_json::from_slice(json).map_err(|error| BadRow::new(key, error.to_string()))
+}
+
+fn pack<T: Serialize>(row: &T) -> Bytes {
+    let mut value = Vec::with_capacity(512);
+    value.extend_from_slice(&[JSON, 0, 0, 0, 0]);
+    serde_json::to_writer(&mut value, row).expect("rows have text keys only, and memory takes every byte");
+    let sum = crc32c::crc32c(&value[ENVELOPE..]).to_be_bytes();
+    value[1..ENVELOPE].copy_from_slice(&sum);
+    value.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::samples;
+
+    #[test]
+    fn every_change_comes_back_as_it_was() {
+        let removals = samples::removals().into_iter().map(|(_, gone)| gone);
+        for change in samples::every_row().into_iter().chain(removals) {
+            let entry = encode(&change);
+            assert_eq!(decode(&entry.key, entry.value.as_deref()), Ok(change));
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_value_is_found() {
+        for change in samples::every_row() {
+            let entry = encode(&change);
+            let value = entry.value.unwrap();
+            for at in 0..value.len() {
+                let mut damaged = value.to_vec();
+                damaged[at] ^= 0x10;
+                assert!(decode(&entry.key, Some(&damaged)).is_err(), "byte {at}");
+            }
+            assert!(decode(&entry.key, Some(&value[..value.len() - 1])).is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_row_is_named_by_its_key() {
+        let error = decode(b"\x02i-7", Some(b"")).unwrap_err();
+        assert_eq!(error.to_string(), "the row at \\x02i-7 is damaged: its value is cut off");
+    }
+
+    #[test]
+    fn a_row_under_a_foreign_key_is_refused() {
+        let one = encode(&Change::Alert(Box::new(samples::alert(1, 1))));
+        let other = encode(&Change::Alert(Box::new(samples::alert(1, 2))));
+        assert!(decode(&one.key, other.value.as_deref()).is_err());
+    }
+
+    #[test]
+    fn what_is_never_removed_cannot_be_read_as_removed() {
+        let key = keys::of(&Change::Alert(Box::new(samples::alert(1, 1))));
+        assert!(decode(&key, None).is_err());
+        assert!(
+            decode(b"", None).is_err() && decode(b"\x0bshort", None).is_err() && decode(b"\x02\xff", None).is_err()
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! sled, opened with care and changed only through [`Group`]: rows, their indexes and the applied turn in one batch.
+//!
+//! sled 0.34 can panic while it opens a damaged folder, takes a lost file for an empty store, and is stopped for good by
+//! what a crash left of a snapshot. None of that reaches anybody behind this file.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::{fs, io};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::StoreError;
+use super::codec::{BadRow, Entry, decode};
+use super::index;
+use super::journal::Chain;
+use super::keys::{APPLIED, SCHEMA};
+use super::overlay::Overlay;
+use crate::domain::Timestamp;
+
+/// How many rows one batch changes at most.
+pub const BATCH: usize = 256;
+
+/// What sled keeps in memory; its real use is a multiple of it.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// How often sled's own thread syncs and collects garbage. Without it the files would grow for ever.
+const FLUSH_MS: u64 = 500;
+
+/// Up to which turn sled has everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The turn; 0 for none.
+    pub seq: u64,
+    /// Its engine time.
+    pub at: Timestamp,
+    /// The journal's chain after it.
+    pub chain: Chain,
+}
+
+/// Opens sled in `dir`. `has_journal`: turns were committed, so an empty sled is one that was lost.
+pub fn open(dir: &Path, has_journal: bool) -> Result<sled::Db, StoreError> {
+    let io = |action| move |source| StoreError::Io { action, path: dir.to_owned(), source };
+    sweep(dir).map_err(io("clean up"))?;
+    let (conf, db) = (dir.join("conf"), dir.join("db"));
+    // Without turns a lonely `conf` is what a crash in the very first start left.
+    if has_journal && conf.exists() != db.exists() {
+        let (lost, found) = if conf.exists() { (db, conf) } else { (conf, db) };
+        return Err(StoreError::Incomplete { lost, found });
+    }
+    let config = sled::Config::new()
+        .path(dir)
+        .mode(sled::Mode::LowSpace)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(Some(FLUSH_MS))
+        .use_compression(false);
+    let unopenable = |why: String| StoreError::Unopenable { path: dir.to_owned(), why };
+    let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(opened) => opened.map_err(|error| unopenable(error.to_string()))?,
+        Err(_) => return Err(unopenable("sled panicked".to_owned())),
+    };
+    check_form(&db, dir)?;
+    Ok(db)
+}
+
+/// Removes half-written snapshots; sled refuses to open beside one.
+fn sweep(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_form(db: &sled::Db, dir: &Path) -> Result<(), StoreError> {
+    match db.get(SCHEMA)? {
+        None => db.insert(SCHEMA, &index::SCHEMA.to_be_bytes()).map(|_| ()).map_err(StoreError::from),
+        Some(note) => {
+            let Ok(form) = note.as_ref().try_into() else {
+                return Err(BadRow::new(SCHEMA, "it holds no number").into());
+            };
+            let found = u32::from_be_bytes(form);
+            if found == index::SCHEMA {
+                return Ok(());
+            }
+            Err(StoreError::OtherForm { path: dir.to_owned(), found, wanted: index::SCHEMA })
+        }
+    }
+}
+
+/// Up to which turn `db` has everything.
+pub fn applied(db: &sled::Db) -> Result<Applied, StoreError> {
+    let Some(note) = db.get(APPLIED)? else { return Ok(Applied::default()) };
+    Applied::read(&note).ok_or_else(|| BadRow::new(APPLIED, "its checksum does not match").into())
+}
+
+impl Applied {
+    fn write(&self) -> Vec<u8> {
+        let mut note = Vec::with_capacity(52);
+        note.extend_from_slice(&self.seq.to_be_bytes());
+        note.extend_from_slice(&self.at.as_micros().to_be_bytes());
+        note.extend_from_slice(&self.chain);
+        note.extend_from_slice(&crc32c::crc32c(&note).to_be_bytes());
+        note
+    }
+
+    fn read(note: &[u8]) -> Option<Self> {
+        let (body, sum) = note.split_last_chunk::<4>()?;
+        let (seq, rest) = body.split_first_chunk::<8>()?;
+        let (at, chain) = rest.split_first_chunk::<8>()?;
+        let is_whole = crc32c::crc32c(body) == u32::from_be_bytes(*sum);
+        is_whole.then_some(Self {
+            seq: u64::from_be_bytes(*seq),
+            at: Timestamp::from_micros(i64::from_be_bytes(*at)),
+            chain: chain.try_into().ok()?,
+        })
+    }
+}
+
+/// One turn on its way into sled.
+#[derive(Debug)]
+pub struct Turn {
+    /// What sled has once all of it is in.
+    pub applied: Applied,
+    /// Its rows, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// Turns that are applied together: of each row only the last value is written.
+#[derive(Debug, Default)]
+pub struct Group {
+    rows: BTreeMap<Bytes, Option<Bytes>>,
+    applied: Option<Applied>,
+}
+
+impl Group {
+    /// Adds the turn that follows.
+    pub fn add(&mut self, turn: Turn) {
+        self.rows.extend(turn.entries.into_iter().map(|entry| (entry.key, entry.value)));
+        self.applied = Some(turn.applied);
+    }
+
+    /// Whether it is time to apply it.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH
+    }
+
+    /// Writes everything, at most [`BATCH`] rows at a time. The applied turn moves with the last batch: after a crash
+    /// in between, the same rows are written again.
+    ///
+    /// # Errors
+    /// sled failed, or a row that is to be replaced cannot be read.
+    pub fn apply(self, db: &sled::Db, overlay: &Overlay, done: &watch::Sender<u64>) -> Result<(), StoreError> {
+        let Some(applied) = self.applied else { return Ok(()) };
+        let mut rows = self.rows.into_iter().peekable();
+        loop {
+            let mut batch = sled::Batch::default();
+            let part: Vec<(Bytes, Option<Bytes>)> = rows.by_ref().take(BATCH).collect();
+            for (key, value) in &part {
+                put(db, &mut batch, key, value.as_deref())?;
+            }
+            let is_last = rows.peek().is_none();
+            if is_last {
+                batch.insert(APPLIED, applied.write());
+            }
+            db.apply_batch(batch)?;
+            overlay.applied(applied.seq, part.iter().map(|(key, _)| key));
+            if is_last {
+                done.send_replace(applied.seq);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Adds a row to the batch, and what changes in the indexes between the row that is there and this one.
+fn put(db: &sled::Db, batch: &mut sled::Batch, key: &Bytes, value: Option<&[u8]>) -> Result<(), StoreError> {
+    let there = match db.get(key)? {
+        Some(old) => index::keys(&decode(key, Some(&old))?),
+        None => Vec::new(),
+    };
+    let wanted = index::keys(&decode(key, value)?);
+    for gone in there.iter().filter(|key| wanted.binary_search(key).is_err()) {
+        batch.remove(gone.as_slice());
+    }
+    for new in wanted.iter().filter(|key| there.binary_search(key).is_err()) {
+        batch.insert(new.as_slice(), key.as_ref());
+    }
+    match value {
+        Some(value) => batch.insert(key.as_ref(), value),
+        None => batch.remove(key.as_ref()),
+    }
+    Ok(())
+}

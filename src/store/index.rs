@@ -1,0 +1,185 @@
+//! By which orders a row can be found: index keys are a pure function of the row and hold nothing of their own.
+//!
+//! Every index key is a prefix (the index, then the names that it is about) and a suffix that says where in the order
+//! the row stands. The value is the row's key. Readers page by suffix alone, so one cursor fits every prefix.
+
+use crate::domain::{Alert, AlertState, ClusterId, Hold, InstanceId, Remediation, State, Timestamp};
+use crate::engine::Change;
+
+/// The form that rows and indexes have. A store of another form is built anew from the journal.
+pub const SCHEMA: u32 = 1;
+
+/// How long the suffix of an index by time is: the moment and the id.
+pub const MOMENT: usize = 24;
+
+/// The orders. The byte begins every key of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Index {
+    /// All remediations by creation.
+    RemediationCreated = 0x40,
+    /// All remediations by last change.
+    RemediationUpdated = 0x41,
+    /// A cluster's, by creation.
+    ClusterCreated = 0x42,
+    /// A cluster's, by last change.
+    ClusterUpdated = 0x43,
+    /// An instance's, by creation.
+    InstanceCreated = 0x44,
+    /// An instance's, by last change.
+    InstanceUpdated = 0x45,
+    /// Those in one state, by creation.
+    StateCreated = 0x46,
+    /// A cluster's in one state, by creation.
+    ClusterStateCreated = 0x47,
+    /// Those that can still change, by creation.
+    RemediationLive = 0x48,
+    /// All alerts by when we first heard of them.
+    AlertOpened = 0x50,
+    /// A cluster's; the unjoined ones stand under the empty name.
+    ClusterAlert = 0x51,
+    /// An instance's.
+    InstanceAlert = 0x52,
+    /// Those that are not resolved.
+    AlertLive = 0x53,
+    /// All dead letters by when they came.
+    DeadLetterReceived = 0x58,
+    /// All holds by creation.
+    HoldCreated = 0x5a,
+    /// Those that have not ended, by creation.
+    HoldLive = 0x5b,
+    /// A cluster's instances by id.
+    ClusterInstance = 0x5e,
+}
+
+impl Index {
+    /// What the keys of the rows about these names begin with.
+    pub fn prefix(self, names: &[&str]) -> Vec<u8> {
+        let mut key = Vec::with_capacity(1 + MOMENT + names.iter().map(|name| name.len() + 1).sum::<usize>());
+        key.push(self as u8);
+        for name in names {
+            key.extend_from_slice(name.as_bytes());
+            key.push(0);
+        }
+        key
+    }
+
+    fn at(self, names: &[&str], at: Timestamp, id: &[u8; 16]) -> Vec<u8> {
+        let mut key = self.prefix(names);
+        // The sign bit turned: moments before 1970 sort before those after.
+        key.extend_from_slice(&(at.as_micros() ^ i64::MIN).to_be_bytes());
+        key.extend_from_slice(id);
+        key
+    }
+}
+
+/// Every index key of a row, sorted; none for a removal and for kinds that are found by their own key alone.
+pub fn keys(change: &Change) -> Vec<Vec<u8>> {
+    let mut keys = match change {
+        Change::Remediation(row) => of_remediation(row),
+        Change::Alert(row) => of_alert(row),
+        Change::DeadLetter(row) => vec![Index::DeadLetterReceived.at(&[], row.received_at, row.id.as_bytes())],
+        Change::Hold(row) => of_hold(row),
+        Change::Instance(row) => vec![instance(&row.cluster_id, &row.id)],
+        Change::Link(_)
+        | Change::Transition(_)
+        | Change::Alias(_)
+        | Change::Held(_)
+        | Change::HeldGone(_)
+        | Change::InstanceGone(_)
+        | Change::Cluster(_)
+        | Change::ClusterGone(_)
+        | Change::NodeMemory(_)
+        | Change::Pending(_)
+        | Change::Settled(_) => Vec::new(),
+    };
+    keys.sort_unstable();
+    keys
+}
+
+fn of_remediation(row: &Remediation) -> Vec<Vec<u8>> {
+    let (cluster, instance, state) = (row.cluster_id().as_str(), row.instance_id().as_str(), row.state.as_str());
+    let created = |index: Index, names: &[&str]| index.at(names, row.created_at, row.id.as_bytes());
+    let updated = |index: Index, names: &[&str]| index.at(names, row.updated_at, row.id.as_bytes());
+    let mut keys = vec![
+        created(Index::RemediationCreated, &[]),
+        updated(Index::RemediationUpdated, &[]),
+        created(Index::ClusterCreated, &[cluster]),
+        updated(Index::ClusterUpdated, &[cluster]),
+        created(Index::InstanceCreated, &[instance]),
+        updated(Index::InstanceUpdated, &[instance]),
+        created(Index::StateCreated, &[state]),
+        created(Index::ClusterStateCreated, &[cluster, state]),
+    ];
+    if !State::is_terminal(row.state) {
+        keys.push(created(Index::RemediationLive, &[]));
+    }
+    keys
+}
+
+fn of_alert(row: &Alert) -> Vec<Vec<u8>> {
+    let opened = |index: Index, names: &[&str]| index.at(names, row.opened_at, row.id.as_bytes());
+    let mut keys = vec![opened(Index::AlertOpened, &[])];
+    match &row.joined {
+        Ok(joined) => {
+            keys.push(opened(Index::ClusterAlert, &[joined.cluster_id.as_str()]));
+            keys.push(opened(Index::InstanceAlert, &[joined.instance_id.as_str()]));
+        }
+        Err(_) => keys.push(opened(Index::ClusterAlert, &[""])),
+    }
+    match row.state {
+        AlertState::Firing | AlertState::RefiredUnconfirmed => keys.push(opened(Index::AlertLive, &[])),
+        AlertState::Resolved => {}
+    }
+    keys
+}
+
+fn of_hold(row: &Hold) -> Vec<Vec<u8>> {
+    let mut keys = vec![Index::HoldCreated.at(&[], row.created_at, row.id.as_bytes())];
+    if row.ended.is_none() {
+        keys.push(Index::HoldLive.at(&[], row.created_at, row.id.as_bytes()));
+    }
+    keys
+}
+
+fn instance(cluster: &ClusterId, id: &InstanceId) -> Vec<u8> {
+    let mut key = Index::ClusterInstance.prefix(&[cluster.as_str()]);
+    key.extend_from_slice(id.as_str().as_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::keys::Kind;
+    use crate::store::samples;
+
+    #[test]
+    fn no_index_key_looks_like_a_row() {
+        for change in samples::every_row() {
+            assert!(keys(&change).iter().all(|key| Kind::of(key).is_none()));
+        }
+    }
+
+    #[test]
+    fn moments_sort_as_numbers_do() {
+        let key = |micros| Index::AlertOpened.at(&[], Timestamp::from_micros(micros), &[0; 16]);
+        assert!(key(-1) < key(0) && key(0) < key(1) && key(1) < key(256));
+        assert!(key(i64::MIN) < key(-1) && key(i64::MAX) > key(256));
+    }
+
+    #[test]
+    fn an_ended_remediation_leaves_the_live_index() {
+        let mut row = samples::remediation(1);
+        let live = keys(&Change::Remediation(Box::new(row.clone())));
+        row.state = State::Succeeded;
+        let ended = keys(&Change::Remediation(Box::new(row)));
+        let is_live = |key: &Vec<u8>| key[0] == Index::RemediationLive as u8;
+        assert!(live.iter().any(is_live) && !ended.iter().any(is_live));
+    }
+
+    #[test]
+    fn a_cluster_whose_name_begins_another_shares_no_prefix_with_it() {
+        assert!(!Index::ClusterCreated.prefix(&["train-a"]).starts_with(&Index::ClusterCreated.prefix(&["train"])));
+    }
+}

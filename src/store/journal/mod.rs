@@ -1,0 +1,192 @@
+//! The commit point and the audit log: one record per writer turn, synced before anybody hears of it.
+//!
+//! Records are numbered from 1 without gaps and chained by hash; files rotate between records. After the first failed
+//! write or sync the journal takes nothing more, because nobody can say what the disk then holds: the process ends, and
+//! the next start reads what is there.
+
+pub mod record;
+pub mod replay;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+pub use record::{Chain, Draft, Record};
+pub use replay::{End, Replay};
+use segment::{HEADER, Segment};
+
+use crate::domain::Timestamp;
+
+/// After this many bytes the next record begins a new file: small enough to copy and to check in a second.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Which life of the store writes. Others come with restored and copied stores.
+const EPOCH: u64 = 1;
+
+/// Why the journal cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system said no.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The journal does not hold what was written to it.
+    #[error("the journal is damaged at byte {offset} of {}: {what}", path.display())]
+    Damaged {
+        /// In which file.
+        path: PathBuf,
+        /// Where the damaged part begins.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A turn that no file could hold; nothing was written.
+    #[error("a turn of {bytes} bytes is larger than a record may be")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+    },
+    /// An earlier write failed, so nothing is taken any more.
+    #[error("the journal takes nothing after a failed write")]
+    Closed,
+}
+
+impl JournalError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    fn damaged(path: &Path, offset: u64, what: &str) -> Self {
+        Self::Damaged { path: path.to_owned(), offset, what: what.to_owned() }
+    }
+}
+
+/// The end of the journal, where turns are appended.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    segment: Segment,
+    file: File,
+    /// How long the segment is.
+    len: u64,
+    /// After how many bytes a segment is full.
+    segment_bytes: u64,
+    seq: u64,
+    chain: Chain,
+    failed: bool,
+}
+
+impl Journal {
+    /// Makes the folder if it is not there, durable in the one above.
+    pub fn prepare(dir: &Path) -> Result<(), JournalError> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(dir).map_err(JournalError::io("create", dir))?;
+        dir.parent().map_or(Ok(()), segment::sync_dir)
+    }
+
+    /// Whether there is any segment.
+    pub fn has_begun(dir: &Path) -> Result<bool, JournalError> {
+        Ok(!segment::list(dir)?.is_empty())
+    }
+
+    /// Every record from `from` on; see [`Replay`].
+    pub fn read_from(dir: &Path, from: u64) -> Result<Replay, JournalError> {
+        Replay::begin(dir, from)
+    }
+
+    /// Goes on where a [`Replay`] ended; what lies behind was never acknowledged and is cut off.
+    pub fn resume(dir: &Path, end: End, segment_bytes: u64) -> Result<Self, JournalError> {
+        segment::sweep(dir)?;
+        let (segment, file, len) = match end.segment {
+            None => {
+                let (segment, file) = Segment::create(dir, 1, 1, end.chain)?;
+                (segment, file, HEADER as u64)
+            }
+            Some((segment, len)) => {
+                let io = |action| JournalError::io(action, &segment.path);
+                let file = OpenOptions::new().append(true).open(&segment.path).map_err(io("open"))?;
+                if end.torn > 0 {
+                    warn!(
+                        journal.file = %segment.path.display(), journal.offset = len, journal.bytes = end.torn,
+                        "cut off {} bytes of a turn that was never acknowledged", end.torn
+                    );
+                    file.set_len(len).map_err(io("truncate"))?;
+                }
+                // A turn that was written but not synced before a crash was read as whole: it is durable from here on.
+                file.sync_all().map_err(io("sync"))?;
+                (segment, file, len)
+            }
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment,
+            file,
+            len,
+            segment_bytes,
+            seq: end.seq,
+            chain: end.chain,
+            failed: false,
+        })
+    }
+
+    /// The sequence of the last record; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The chain after the last record.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Writes one turn and waits until it is on disk.
+    ///
+    /// # Errors
+    /// The turn is too large, or the disk failed; after that every append is refused.
+    pub fn append(
+        &mut self,
+        draft: Draft,
+        at: Timestamp,
+        sync: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<u64, JournalError> {
+        if self.failed {
+            return Err(JournalError::Closed);
+        }
+        self.failed = true;
+        if draft.payload_len() > record::PAYLOAD_MAX {
+            return Err(JournalError::TooLarge { bytes: draft.payload_len() });
+        }
+        // A segment is named by its first record, so one without records is never left behind.
+        if self.len >= self.segment_bytes && self.segment.first <= self.seq {
+            self.rotate()?;
+        }
+        let (frame, chain) = draft.seal(self.seq + 1, EPOCH, at, &self.chain);
+        self.file.write_all(&frame).map_err(JournalError::io("append to", &self.segment.path))?;
+        sync(&self.file).map_err(JournalError::io("sync", &self.segment.path))?;
+        self.len += frame.len() as u64;
+        self.seq += 1;
+        self.chain = chain;
+        self.failed = false;
+        Ok(self.seq)
+    }
+
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        let (segment, file) = Segment::create(&self.dir, self.segment.number + 1, self.seq + 1, self.chain)?;
+        (self.segment, self.file, self.len) = (segment, file, HEADER as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Where a row lies: one byte for its kind, then parts whose byte order is the order that we want.
+//!
+//! Numbers are big-endian, ids are their sixteen bytes, and a name that something follows ends in a zero byte, which no
+//! name contains. Rows, indexes and the store's own notes share one tree, so that one batch changes them together.
+
+use bytes::Bytes;
+
+use crate::domain::{ClusterId, DeadLetterId, EffectId, Identity, InstanceId, RemediationId};
+use crate::engine::Change;
+
+/// The kinds of row. The byte is part of every stored key and never gets another meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A configured cluster, by id.
+    Cluster = 0x01,
+    /// An instance, by id.
+    Instance = 0x02,
+    /// An instance's last repairs, by its id.
+    NodeMemory = 0x03,
+    /// A hold, by id.
+    Hold = 0x04,
+    /// A remediation, by id.
+    Remediation = 0x05,
+    /// A linked alert, by remediation and place.
+    Link = 0x06,
+    /// An entry of a history, by remediation and version.
+    Transition = 0x07,
+    /// A client's name for a remediation, by cluster and name.
+    Alias = 0x08,
+    /// An episode, by identity and number.
+    Alert = 0x09,
+    /// Why an instance waits, by its id.
+    Held = 0x0a,
+    /// An effect whose result is not known, by id.
+    Pending = 0x0b,
+    /// An alert that could not be read, by id.
+    DeadLetter = 0x0c,
+}
+
+impl Kind {
+    const ALL: [Self; 12] = [
+        Self::Cluster,
+        Self::Instance,
+        Self::NodeMemory,
+        Self::Hold,
+        Self::Remediation,
+        Self::Link,
+        Self::Transition,
+        Self::Alias,
+        Self::Alert,
+        Self::Held,
+        Self::Pending,
+        Self::DeadLetter,
+    ];
+
+    /// The kind of the row at `key`; nothing for an index, a note of the store or an unknown byte.
+    pub fn of(key: &[u8]) -> Option<Self> {
+        let first = key.first()?;
+        Self::ALL.into_iter().find(|kind| kind.byte() == *first)
+    }
+
+    /// What every key of this kind begins with.
+    pub const fn byte(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The store's note of how far the journal has been applied.
+pub const APPLIED: &[u8] = b"\0applied";
+/// The store's note of the form that rows and indexes have.
+pub const SCHEMA: &[u8] = b"\0schema";
+
+/// The key of the row that `change` writes or removes.
+pub fn of(change: &Change) -> Bytes {
+    match change {
+        Change::Cluster(row) => named(Kind::Cluster, row.id.as_str()),
+        Change::ClusterGone(id) => named(Kind::Cluster, id.as_str()),
+        Change::Instance(row) => instance(&row.id),
+        Change::InstanceGone(id) => instance(id),
+        Change::NodeMemory(row) => named(Kind::NodeMemory, row.instance_id.as_str()),
+        Change::Hold(row) => made(Kind::Hold, &[row.id.as_bytes()]),
+        Change::Remediation(row) => remediation(row.id),
+        Change::Link(row) => made(Kind::Link, &[row.remediation_id.as_bytes(), &row.n.to_be_bytes()]),
+        Change::Transition(row) => made(Kind::Transition, &[row.remediation_id.as_bytes(), &row.version.to_be_bytes()]),
+        Change::Alias(row) => alias(&row.cluster_id, &row.alias),
+        Change::Alert(row) => made(Kind::Alert, &[row.identity.as_bytes(), &row.episode.to_be_bytes()]),
+        Change::Held(row) => held(&row.instance_id),
+        Change::HeldGone(id) => held(id),
+        Change::Pending(row) => pending(row.id),
+        Change::Settled(id) => pending(*id),
+        Change::DeadLetter(row) => dead_letter(row.id),
+    }
+}
+
+/// The key of a remediation.
+pub fn remediation(id: RemediationId) -> Bytes {
+    made(Kind::Remediation, &[id.as_bytes()])
+}
+
+/// What the keys of all links of a remediation begin with.
+pub fn links(id: RemediationId) -> Bytes {
+    made(Kind::Link, &[id.as_bytes()])
+}
+
+/// What the keys of all entries of a remediation's history begin with.
+pub fn transitions(id: RemediationId) -> Bytes {
+    made(Kind::Transition, &[id.as_bytes()])
+}
+
+/// What the keys of all episodes of an identity begin with; they sort by episode.
+pub fn episodes(identity: Identity) -> Bytes {
+    made(Kind::Alert, &[identity.as_bytes()])
+}
+
+/// The key of a client's name. The name comes last, so it may contain anything.
+pub fn alias(cluster: &ClusterId, alias: &str) -> Bytes {
+    made(Kind::Alias, &[cluster.as_str().as_bytes(), b"\0", alias.as_bytes()])
+}
+
+/// The key of an instance.
+pub fn instance(id: &InstanceId) -> Bytes {
+    named(Kind::Instance, id.as_str())
+}
+
+/// The key of the reason for which an instance waits.
+pub fn held(id: &InstanceId) -> Bytes {
+    named(Kind::Held, id.as_str())
+}
+
+/// The key of a dead letter.
+pub fn dead_letter(id: DeadLetterId) -> Bytes {
+    made(Kind::DeadLetter, &[id.as_bytes()])
+}
+
+fn pending(id: EffectId) -> Bytes {
+    made(Kind::Pending, &[id.as_bytes()])
+}
+
+fn named(kind: Kind, name: &str) -> Bytes {
+    made(kind, &[name.as_bytes()])
+}
+
+fn made(kind: Kind, parts: &[&[u8]]) -> Bytes {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(kind.byte());
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::samples;
+
+    #[test]
+    fn every_change_has_a_key_of_its_own_and_a_kind() {
+        let changes = samples::every_row();
+        let keys: std::collections::BTreeSet<_> = changes.iter().map(of).collect();
+        assert_eq!(keys.len(), changes.len());
+        assert!(keys.iter().all(|key| Kind::of(key).is_some()));
+        assert!(Kind::of(APPLIED).is_none() && Kind::of(SCHEMA).is_none() && Kind::of(b"").is_none());
+    }
+
+    #[test]
+    fn a_row_and_its_removal_have_the_same_key() {
+        for (row, gone) in samples::removals() {
+            assert_eq!(of(&row), of(&gone));
+        }
+    }
+
+    #[test]
+    fn episodes_sort_by_number() {
+        let key = |episode| of(&Change::Alert(Box::new(samples::alert(1, episode))));
+        assert!(key(2) < key(10) && key(255) < key(256));
+        assert!(key(7).starts_with(&episodes(samples::alert(1, 1).identity)));
+    }
+}

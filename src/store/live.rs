@@ -1,0 +1,50 @@
+//! The rows that memory is folded from at start, and no others.
+
+use super::StoreError;
+use super::codec::{BadRow, decode};
+use super::index::Index;
+use super::keys::{self, Kind};
+use crate::engine::Change;
+
+/// Every live row, parents before what belongs to them.
+///
+/// # Errors
+/// A row cannot be read, or an index names one that is not there.
+pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
+    let mut live = Vec::new();
+    for kind in [Kind::Cluster, Kind::Instance, Kind::NodeMemory] {
+        under(db, &[kind.byte()], &mut live)?;
+    }
+    named(db, Index::HoldLive, &mut live)?;
+    let first = live.len();
+    named(db, Index::RemediationLive, &mut live)?;
+    let mut links = Vec::new();
+    for change in &live[first..] {
+        if let Change::Remediation(row) = change {
+            under(db, &keys::links(row.id), &mut links)?;
+        }
+    }
+    live.append(&mut links);
+    named(db, Index::AlertLive, &mut live)?;
+    for kind in [Kind::Held, Kind::Pending] {
+        under(db, &[kind.byte()], &mut live)?;
+    }
+    Ok(live)
+}
+
+fn under(db: &sled::Db, prefix: &[u8], live: &mut Vec<Change>) -> Result<(), StoreError> {
+    for found in db.scan_prefix(prefix) {
+        let (key, value) = found?;
+        live.push(decode(&key, Some(&value))?);
+    }
+    Ok(())
+}
+
+fn named(db: &sled::Db, index: Index, live: &mut Vec<Change>) -> Result<(), StoreError> {
+    for found in db.scan_prefix(index.prefix(&[])) {
+        let (_, key) = found?;
+        let value = db.get(&key)?.ok_or_else(|| BadRow::new(&key, "an index names it, and it is not there"))?;
+        live.push(decode(&key, Some(&value))?);
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Paging: walks some ranges of index keys as if they were one, in the order of what follows their prefixes.
+//!
+//! A cursor is that suffix of the last row that was looked at, so the next page begins strictly after it, whatever was
+//! written in between. A page ends early where too many rows in a row of work did not fit the filter.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use sled::IVec;
+
+use super::query::{Cursor, Page, Paging};
+use super::reader::ReadError;
+
+/// How many rows a page may pass over before it ends short: a few milliseconds of decoding.
+const BUDGET: usize = 2_000;
+
+/// The ranges to walk.
+pub struct Scan<'a> {
+    /// Where.
+    pub db: &'a sled::Db,
+    /// What the keys of each range begin with; none is a part of another.
+    pub prefixes: Vec<Vec<u8>>,
+    /// Smallest suffix first.
+    pub ascending: bool,
+}
+
+struct Range {
+    rows: sled::Iter,
+    prefix: usize,
+    next: Option<(IVec, IVec)>,
+}
+
+impl Range {
+    fn suffix(&self) -> Option<&[u8]> {
+        self.next.as_ref().map(|(key, _)| &key[self.prefix..])
+    }
+
+    fn advance(&mut self, ascending: bool) -> Result<Option<(IVec, IVec)>, ReadError> {
+        let next = if ascending { self.rows.next() } else { self.rows.next_back() };
+        Ok(std::mem::replace(&mut self.next, next.transpose()?))
+    }
+}
+
+impl Scan<'_> {
+    /// A page of what `load` makes of suffix and value; `load` says nothing for a row that does not fit.
+    pub fn page<T>(
+        &self,
+        paging: &Paging,
+        mut load: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
+        let mut ranges = self.ranges(paging.after.as_ref())?;
+        let mut page = Page { rows: Vec::new(), next: None };
+        let mut passed = 0;
+        let mut last = None;
+        while page.rows.len() < paging.size.max(1) && passed < BUDGET {
+            let Some(at) = self.first(&ranges) else { return Ok(page) };
+            let range = &mut ranges[at];
+            let prefix = range.prefix;
+            let Some((key, value)) = range.advance(self.ascending)? else { return Ok(page) };
+            match load(&key[prefix..], &value)? {
+                Some(row) => page.rows.push(row),
+                None => passed += 1,
+            }
+            last = Some(key.subslice(prefix, key.len() - prefix));
+        }
+        if self.first(&ranges).is_some() {
+            page.next = last.map(|suffix| Cursor(suffix.to_vec()));
+        }
+        Ok(page)
+    }
+
+    fn ranges(&self, after: Option<&Cursor>) -> Result<Vec<Range>, ReadError> {
+        let ranges = self.prefixes.iter().map(|prefix| {
+            let mut end = prefix.clone();
+            if let Some(last) = end.last_mut() {
+                // A prefix ends in the byte of an index or in a zero, so there is a next byte.
+                *last += 1;
+            }
+            let (mut low, mut high) = (Bound::Included(prefix.clone()), Bound::Excluded(end));
+            if let Some(Cursor(suffix)) = after {
+                let passed = Bound::Excluded([prefix.as_slice(), suffix].concat());
+                *(if self.ascending { &mut low } else { &mut high }) = passed;
+            }
+            let mut range = Range { rows: self.db.range::<Vec<u8>, _>((low, high)), prefix: prefix.len(), next: None };
+            range.advance(self.ascending)?;
+            Ok(range)
+        });
+        ranges.collect()
+    }
+
+    /// Which range holds the row that comes next.
+    fn first(&self, ranges: &[Range]) -> Option<usize> {
+        let waiting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.suffix()?, at)));
+        let first = waiting.min_by(|(left, _), (right, _)| self.order(left, right));
+        first.map(|(_, at)| at)
+    }
+
+    fn order(&self, left: &[u8], right: &[u8]) -> Ordering {
+        if self.ascending { left.cmp(right) } else { right.cmp(left) }
+    }
+}
