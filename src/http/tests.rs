@@ -20,6 +20,8 @@ use crate::domain::alert::Joined;
 use crate::domain::*;
 use crate::engine::settings::Source;
 use crate::engine::{Delivery, Refusal, Selector, Settings};
+use crate::store;
+use crate::telemetry::metrics::Known;
 use crate::writer::{self, Envelope};
 
 // What rows look like.
@@ -149,6 +151,7 @@ struct House {
     metrics: Arc<Metrics>,
     _config: watch::Sender<Arc<Config>>,
     _ready: watch::Sender<Result<(), &'static str>>,
+    _store: Stored,
 }
 
 fn token(role: &str) -> String {
@@ -220,15 +223,21 @@ fn house_with(config: Config, reload: Reload, reply: impl Fn(&Command) -> Reply 
         }
     });
     let metrics = Arc::new(Metrics::new(at(1)));
-    metrics.configured(&config, at(2));
+    metrics.configured(Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() }, at(2));
+    let (reader, stored) = empty_store();
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (ready_sender, ready) = watch::channel(Ok(()));
-    let shared = Shared::new(inlet, reader(), config, Arc::clone(&metrics), ready, reload);
-    House { router: router(shared), seen, metrics, _config: config_sender, _ready: ready_sender }
+    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), ready, reload);
+    House { router: router(shared), seen, metrics, _config: config_sender, _ready: ready_sender, _store: stored }
 }
 
-fn reader() -> Reader {
-    Reader {}
+/// A store without a row, as long as the second part lives.
+type Stored = (store::Appender, tempfile::TempDir);
+
+fn empty_store() -> (Reader, Stored) {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = store::open(folder.path(), store::Options { synced: Box::new(|_| {}) }).unwrap();
+    (opened.reader, (opened.appender, folder))
 }
 
 fn quiet() -> House {
@@ -481,8 +490,9 @@ async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
     let (_ready, ready) = watch::channel(Err("starting"));
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
     let metrics = Arc::new(Metrics::new(at(1)));
-    let router = router(Shared::new(inlet, reader(), config, Arc::clone(&metrics), ready, reload));
-    let house = House { router, seen: Arc::default(), metrics, _config, _ready };
+    let (reader, stored) = empty_store();
+    let router = router(Shared::new(inlet, reader, config, Arc::clone(&metrics), ready, reload));
+    let house = House { router, seen: Arc::default(), metrics, _config, _ready, _store: stored };
     let hook = house.post(HOOK, message(1)).await;
     assert_eq!((hook.status.as_u16(), hook.header("retry-after")), (503, Some("1")));
     let cancel = house.post(&format!("{PLACE}/x/cancel"), "").await;

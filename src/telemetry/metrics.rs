@@ -360,11 +360,7 @@ impl Families<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::engine::Settings;
-    use crate::engine::settings::Source;
 
     fn known(sources: &[&str], receivers: &[&str]) -> Known {
         Known {
