@@ -115,10 +115,10 @@ fn sabotage() -> Vec<(&'static str, &'static str, String, usize)> {
         ("contract", "src/store/applier.rs", file("use crate::engine::guard;"), 3),
         ("contract", "src/http/together.rs", file("use crate::engine::{Command, Engine};"), 3),
         ("contract", "src/http/together.rs", file("use crate::engine::*;"), 3),
-        ("one way", "src/engine/health/episode.rs", file("use super::super::policy::judge;"), 3),
-        ("one way", "src/engine/health.rs", file("use super::plan;"), 3),
-        ("one way", "src/engine/guard.rs", file("fn a() { super::remediation::open() }"), 3),
-        ("one way", "src/engine/remediation/open.rs", file("use crate::engine::{change::Change, plan};"), 3),
+        ("one way", "src/engine/policy/judge.rs", file("use super::super::health::deliver;"), 3),
+        ("one way", "src/engine/plan.rs", file("use super::remediation;"), 3),
+        ("one way", "src/engine/guard.rs", file("fn a() { super::policy::evaluate() }"), 3),
+        ("one way", "src/engine/remediation/open.rs", file("use crate::engine::{change::Change, guard};"), 3),
         ("reads only", "src/http/native.rs", file("use crate::store::journal::Journal;"), 3),
         ("unsafe", "src/store/lock.rs", file("fn a() { unsafe { b() } }"), 3),
         ("name", "src/engine/plan.rs", file("struct PlanManager;"), 3),
@@ -167,7 +167,10 @@ fn what_is_allowed_is_not_found() {
         Source::new("src/engine/guard.rs", &format!("//! Says why.\n{decoys}")),
         // Declared for tests only, so what it names is theirs.
         Source::new("src/engine/guard/testing.rs", "//! Says why.\nuse crate::store::reader::Reader;\n"),
-        Source::new("src/engine/plan/act.rs", "//! Says why.\nuse super::super::{guard, health, remediation::open};\n"),
+        Source::new(
+            "src/engine/health/act.rs",
+            "//! Says why.\nuse super::super::{guard, policy, remediation::open};\n",
+        ),
         Source::new("src/http/native.rs", "//! Says why.\nuse crate::store::{query::Page, reader::Reader};\n"),
         Source::new("src/app.rs", "//! Says why.\nuse crate::{engine::Engine, http, store::journal};\n"),
     ];

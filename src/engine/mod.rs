@@ -16,6 +16,7 @@ mod health;
 mod holds;
 pub mod ids;
 pub mod input;
+mod lifecycle;
 pub mod memory;
 pub mod names;
 pub mod past;

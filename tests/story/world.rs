@@ -203,14 +203,9 @@ impl World {
     pub fn advance(&mut self, offset: std::time::Duration) {
         let until = self.start.plus(offset);
         assert!(until >= self.now, "stories go forward");
-        loop {
-            match self.engine.next_deadline().filter(|deadline| *deadline <= until) {
-                Some(deadline) => {
-                    self.now = self.now.max(deadline);
-                    self.input(Input::Tick);
-                }
-                None => break,
-            }
+        while let Some(deadline) = self.engine.next_deadline().filter(|deadline| *deadline <= until) {
+            self.now = self.now.max(deadline);
+            self.input(Input::Tick);
         }
         self.now = until;
     }
