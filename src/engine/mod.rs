@@ -43,7 +43,7 @@ pub use past::{Past, PastKey};
 pub use refusal::{Refusal, Reply};
 pub use settings::Settings;
 use turn::Turn;
-pub use turn::{Decided, Decision, Made};
+pub use turn::{Decision, Made};
 
 use crate::domain::{EffectId, Timestamp};
 

@@ -26,6 +26,7 @@ use crate::domain::*;
 use crate::engine::settings::Source;
 use crate::engine::{Change, Delivery, Settings};
 use crate::store::{self, Appender, Opened, Port};
+use crate::telemetry::metrics::Known;
 use crate::writer::{self, Envelope};
 
 // What rows look like.
@@ -242,7 +243,7 @@ fn furnished(
         }
     });
     let metrics = Arc::new(Metrics::new(at(1)));
-    metrics.configured(&config, at(2));
+    metrics.configured(Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() }, at(2));
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (ready_sender, ready) = watch::channel(Ok(()));
     let (reader, store) = store(rows);
