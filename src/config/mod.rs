@@ -8,7 +8,7 @@ mod alert_sources;
 mod catalogue;
 mod clusters;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod glob;
 mod instances;
 mod load;
