@@ -145,7 +145,12 @@ async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> 
     let mut pause = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     loop {
-        match shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await {
+        let taken = if shared.reader.lag().is_too_far() {
+            Err(Unavailable::Overloaded)
+        } else {
+            shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await
+        };
+        match taken {
             Ok(Reply::Received { stored, merged, dead_lettered }) => {
                 return Ok(Taken { stored, merged, dead_lettered });
             }
