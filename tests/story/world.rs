@@ -303,6 +303,8 @@ impl World {
     pub fn report(&mut self, fires: bool, words: &[&str]) -> Result<(), String> {
         let mut options = pairs(&words[1..])?;
         let given = options.remove("start");
+        let clusters = options.remove("by").map(|by| by.split(',').map(|id| ClusterId::parse(id).unwrap()).collect());
+        let is_foreign = clusters.is_some();
         let ended = options.remove("end");
         let annotations: Vec<(String, String)> = ["summary", "description"]
             .into_iter()
@@ -335,9 +337,11 @@ impl World {
             ended_at: (!fires).then_some(ended_at),
             fingerprint: String::new(),
         };
-        let reply = self.input(Input::Delivered(Delivery { source, reports: vec![report], dead: Vec::new() }));
+        let reply =
+            self.input(Input::Delivered(Delivery { source, clusters, reports: vec![report], dead: Vec::new() }));
         match reply {
             Reply::Received { stored, merged, dead_lettered: 0 } if stored + merged == 1 => {}
+            Reply::Received { stored: 0, merged: 0, dead_lettered: 1 } if is_foreign => {}
             other => return Err(format!("{other:?}")),
         }
         self.turn();
