@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod driver;
 pub mod posts;
 pub mod receiver;
+pub mod relay;
 pub mod site;
 
 use std::fmt::Display;
