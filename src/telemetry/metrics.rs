@@ -30,7 +30,8 @@ const ALERTS_STORED: Named = ("remedyd_alerts_stored_total", "Received alerts th
 const ALERTS_MERGED: Named = ("remedyd_alerts_merged_total", "Received alerts that said nothing new, by source.");
 const ALERTS_DEAD: Named =
     ("remedyd_alerts_dead_lettered_total", "Received alerts that could not be read and are kept as they came.");
-const REMEDIATIONS: Named = ("remedyd_remediations", "Live remediations by state; of terminal states, those that ended since the start.");
+const REMEDIATIONS: Named =
+    ("remedyd_remediations", "Live remediations by state; of terminal states, those that ended since the start.");
 const OPENED: Named = ("remedyd_remediations_opened_total", "Remediations created, by trigger and first mode.");
 const DURATION: Named = (
     "remedyd_remediation_duration_seconds",
