@@ -36,7 +36,7 @@ pub struct Memory {
     remediations: BTreeMap<RemediationId, Record>,
     live_on_host: BTreeMap<HostId, BTreeSet<RemediationId>>,
     live_on: BTreeMap<InstanceId, BTreeSet<RemediationId>>,
-    linked: BTreeMap<Identity, RemediationId>,
+    linked: BTreeMap<Identity, BTreeSet<RemediationId>>,
     holds: BTreeMap<HoldId, Hold>,
     held: BTreeMap<InstanceId, Held>,
     nodes: BTreeMap<InstanceId, NodeMemory>,
@@ -113,9 +113,7 @@ impl Memory {
         };
         if row.state.is_terminal() {
             for link in &links {
-                if self.linked.get(&link.identity) == Some(&row.id) {
-                    self.linked.remove(&link.identity);
-                }
+                remove_from(&mut self.linked, &link.identity, &row.id);
             }
             return;
         }
@@ -129,7 +127,7 @@ impl Memory {
 
     fn apply_link(&mut self, link: &Link) {
         let Some(record) = self.remediations.get_mut(&link.remediation_id) else { return };
-        self.linked.insert(link.identity, link.remediation_id);
+        self.linked.entry(link.identity).or_default().insert(link.remediation_id);
         match record.links.binary_search_by_key(&link.n, |known| known.n) {
             Ok(at) => record.links[at] = link.clone(),
             Err(at) => record.links.insert(at, link.clone()),
@@ -214,9 +212,9 @@ impl Memory {
         live.first().and_then(|id| self.remediations.get(id))
     }
 
-    /// The live remediation that an identity is linked to.
-    pub fn linked_to(&self, identity: Identity) -> Option<RemediationId> {
-        self.linked.get(&identity).copied()
+    /// The live remediations that an identity is linked to: two where its alert moved to another instance meanwhile.
+    pub fn linked_to(&self, identity: Identity) -> impl Iterator<Item = RemediationId> {
+        self.linked.get(&identity).into_iter().flatten().copied()
     }
 
     /// The hold on an instance that lasts longest.
