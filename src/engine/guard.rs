@@ -79,22 +79,18 @@ pub fn may_start(memory: &Memory, limits: &Limits, remediation: &Remediation) ->
     if let Some(live) = busy {
         return Err(format!("remediation {} is in flight on host {}", live.remediation.id, remediation.target.host_id));
     }
-    let cap = in_flight_cap(memory, limits, remediation.cluster_id());
-    let in_flight = memory
-        .remediations()
-        .values()
-        .filter(|live| live.remediation.cluster_id() == remediation.cluster_id())
-        .filter(|live| live.remediation.state.is_in_flight())
-        .count();
-    if in_flight >= cap {
-        return Err(format!("{in_flight} of {cap} are in flight in cluster {}", remediation.cluster_id()));
-    }
-    Ok(())
+    has_place(memory, limits, remediation.cluster_id())
+}
+
+/// Is a place in flight free in this cluster? `Err` says in words that none is.
+pub fn has_place(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> Result<(), String> {
+    let (taken, cap) = (memory.places_taken(cluster), in_flight_cap(memory, limits, cluster));
+    if taken < cap { Ok(()) } else { Err(format!("{taken} of {cap} are in flight in cluster {cluster}")) }
 }
 
 /// min(absolute, max(1, ⌊percent of the cluster's instances⌋)); none where the cluster has no instances (I15).
 fn in_flight_cap(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> usize {
-    let eligible = memory.instances().values().filter(|instance| instance.cluster_id == *cluster).count();
+    let eligible = memory.instances_in(cluster);
     if eligible == 0 {
         return 0;
     }
