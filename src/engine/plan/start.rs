@@ -8,7 +8,7 @@ use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
 use super::{evidence, fail};
 use crate::domain::{
-    Attempt, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
+    Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
 };
 use crate::engine::SYSTEM;
 
@@ -19,7 +19,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), String>) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let row = record.remediation.clone();
-    if row.state != State::Pending || row.awaits.is_some() {
+    // All its alerts may have cleared while its evidence was being confirmed: then it waits to resolve.
+    if row.state != State::Pending || row.awaits.is_some() || row.due.is_some_and(|due| due.why == DueWhy::Resolve) {
         return;
     }
     let instance = match same_machine(turn, &row.target) {
@@ -32,6 +33,8 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         return fail(turn, id, FailureCode::NoDriver, why);
     }
     if let Err(why) = may_start {
+        // Time in a queue is no doubt about the evidence.
+        amend(turn, id, |row| row.validating_since = None);
         return wait(turn, id, why, ASK_AGAIN);
     }
     let wanted = if needs_validation(turn, &row) { evidence(turn, &row, true) } else { Default::default() };
