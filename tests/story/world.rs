@@ -31,6 +31,8 @@ pub struct World {
     acts: usize,
     notices: usize,
     started: BTreeMap<Identity, Timestamp>,
+    /// The last message.
+    said: Vec<Report>,
     refusal: Option<String>,
     seed: u64,
 }
@@ -170,6 +172,7 @@ impl World {
             acts: 0,
             notices: 0,
             started: BTreeMap::new(),
+            said: Vec::new(),
             refusal: None,
             seed: 1,
         }
@@ -304,19 +307,50 @@ impl World {
         })
     }
 
-    /// `fires NAME k=v… [summary=…] [start=-30s|5m]`; without `start`, a firing begins now and a reminder keeps its start.
-    pub fn report(&mut self, fires: bool, words: &[&str]) -> Result<(), String> {
-        let mut options = pairs(&words[1..])?;
+    /// `fires NAME k=v… [summary=…] [start=-30s|5m] & resolves NAME k=v… [end=…]`: one message, one or more alerts.
+    /// Without `start`, a firing begins now and a reminder keeps its start.
+    pub fn deliver<'a>(&mut self, alerts: impl Iterator<Item = &'a [&'a str]>) -> Result<(), String> {
+        let reports = alerts.map(|words| self.report(words)).collect::<Result<Vec<_>, String>>()?;
+        self.said = reports;
+        self.hand_in().map(|_| ())
+    }
+
+    /// The last message once more, at the same moment: it says nothing new.
+    pub fn deliver_again(&mut self) -> Result<(), String> {
+        match self.hand_in()? {
+            0 => Ok(()),
+            stored => Err(format!("{stored} alerts of a message that came again changed something")),
+        }
+    }
+
+    /// Says how many of the last message's alerts changed something.
+    fn hand_in(&mut self) -> Result<u64, String> {
+        let (source, reports) = (SourceId::parse("main").unwrap(), self.said.clone());
+        let received = reports.len() as u64;
+        let reply = self.input(Input::Delivered(Delivery { source, reports, dead: Vec::new() }));
+        let Reply::Received { stored, merged, dead_lettered: 0 } = reply else { return Err(format!("{reply:?}")) };
+        if stored + merged != received {
+            return Err(format!("{received} alerts received, {stored} stored and {merged} merged"));
+        }
+        self.turn();
+        Ok(stored)
+    }
+
+    fn report(&mut self, words: &[&str]) -> Result<Report, String> {
+        let [verb @ ("fires" | "resolves"), name, rest @ ..] = words else {
+            return Err("an alert fires or resolves".to_owned());
+        };
+        let fires = *verb == "fires";
+        let mut options = pairs(rest)?;
         let given = options.remove("start");
         let ended = options.remove("end");
         let annotations: Vec<(String, String)> = ["summary", "description"]
             .into_iter()
             .filter_map(|name| options.remove(name).map(|value| (name.to_owned(), value)))
             .collect();
-        options.insert("alertname".into(), words[0].into());
+        options.insert("alertname".into(), (*name).into());
         let labels = Labels::from_pairs(options);
-        let source = SourceId::parse("main").unwrap();
-        let identity = Identity::of(&source, &labels);
+        let identity = Identity::of(&SourceId::parse("main").unwrap(), &labels);
         let when = |text: &str| match text.strip_prefix('-') {
             Some(text) => duration(text).map(|span| self.start.minus(span)),
             None => duration(text).map(|span| self.start.plus(span)),
@@ -331,7 +365,7 @@ impl World {
         } else {
             self.started.remove(&identity);
         }
-        let report = Report {
+        Ok(Report {
             status: if fires { ReportStatus::Firing } else { ReportStatus::Resolved },
             labels,
             annotations: Labels::from_pairs(annotations),
@@ -339,14 +373,7 @@ impl World {
             started_at,
             ended_at: (!fires).then_some(ended_at),
             fingerprint: String::new(),
-        };
-        let reply = self.input(Input::Delivered(Delivery { source, reports: vec![report], dead: Vec::new() }));
-        match reply {
-            Reply::Received { stored, merged, dead_lettered: 0 } if stored + merged == 1 => {}
-            other => return Err(format!("{other:?}")),
-        }
-        self.turn();
-        Ok(())
+        })
     }
 
     fn ask(&mut self, principal: Principal, command: Command) -> Result<(), String> {
@@ -498,6 +525,11 @@ impl World {
     pub fn alert_state(&self, name: &str) -> String {
         let newest = self.rows.alerts().filter(|alert| alert.name() == name).max_by_key(|alert| alert.episode);
         newest.map_or("unknown".into(), |alert| alert.state.as_str().into())
+    }
+
+    pub fn open_episode(&self, name: &str) -> String {
+        let open = self.engine.memory().alerts().values().find(|alert| alert.name() == name);
+        open.map_or("nothing".into(), |alert| alert.state.as_str().into())
     }
 
     pub fn waiting_call(&self) -> Option<String> {

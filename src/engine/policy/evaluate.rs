@@ -60,25 +60,26 @@ pub fn evaluate(turn: &mut Turn<'_>, id: &InstanceId) {
             }
         }
         turn.stirred.insert(live);
-        release(turn, id);
+    } else if let Err(held) = propose(turn, &instance, &wants) {
+        hold_back(turn, held);
         return;
     }
-    match propose(turn, &instance, &wants) {
-        Ok(()) => release(turn, id),
-        Err(held) => hold_back(turn, held),
+    // What is not ready yet joins the live one, and may raise its mode, when its rule's `for` is over.
+    match &wants.not_before {
+        Some((at, rule, mode)) => {
+            let held = held(&instance, rule, Some(*mode), HeldWhy::For, turn.now());
+            hold_back(turn, Held { until: Some(*at), ..held });
+        }
+        None => release(turn, id),
     }
 }
 
 /// Opens a proposal, or says what is in the way; `Ok` where nothing is wanted too.
 fn propose(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants) -> Result<(), Held> {
+    let now = turn.now();
     let held = |rule: &RuleId, mode: Option<Mode>, why: HeldWhy, until: Option<Timestamp>| Held {
-        cluster_id: instance.cluster_id.clone(),
-        instance_id: instance.id.clone(),
-        rule: rule.clone(),
-        mode,
-        why,
-        since: turn.now(),
         until,
+        ..held(instance, rule, mode, why, now)
     };
     let Some(first) = wants.ready.first() else {
         return match (&wants.not_before, &wants.support) {
@@ -106,7 +107,6 @@ fn propose(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants) -> Result<()
     for want in &wants.ready {
         remediation::link(turn, opened, want.alert);
     }
-    let now = turn.now();
     attach(turn, wants, opened, now);
     turn.stirred.insert(opened);
     Ok(())
@@ -224,6 +224,19 @@ fn opening(instance: &Instance, wants: &[Want], heaviest: &Want, turn: &Turn<'_>
         auto_resolve: if is_never { AutoResolve::Never } else { AutoResolve::Alert },
         alert: heaviest.alert,
         reason: format!("{what}{code} on {}", instance.name),
+    }
+}
+
+/// What waits, for no set time.
+fn held(instance: &Instance, rule: &RuleId, mode: Option<Mode>, why: HeldWhy, since: Timestamp) -> Held {
+    Held {
+        cluster_id: instance.cluster_id.clone(),
+        instance_id: instance.id.clone(),
+        rule: rule.clone(),
+        mode,
+        why,
+        since,
+        until: None,
     }
 }
 
