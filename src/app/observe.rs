@@ -46,10 +46,8 @@ impl Telemetry {
             self.metrics.remediation_opened(row.trigger, row.mode);
             self.opened = (row.trigger == Trigger::Automated).then_some((row.id, row.created_at));
         }
-        if before == Some(State::PendingApproval) {
-            if let Some(review) = &row.review {
-                self.metrics.reviewed(review.at.since(row.created_at));
-            }
+        if let Some(review) = row.review.as_ref().filter(|_| before == Some(State::PendingApproval)) {
+            self.metrics.reviewed(review.at.since(row.created_at));
         }
         if row.state.is_terminal() {
             self.live.remove(&row.id);

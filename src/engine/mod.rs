@@ -16,6 +16,7 @@ mod health;
 mod holds;
 pub mod ids;
 pub mod input;
+mod lifecycle;
 pub mod memory;
 pub mod names;
 pub mod past;
@@ -43,7 +44,7 @@ pub use past::{Past, PastKey};
 pub use refusal::{Refusal, Reply};
 pub use settings::Settings;
 use turn::Turn;
-pub use turn::{Decided, Decision, Made};
+pub use turn::{Decision, Made};
 
 use crate::domain::{EffectId, Timestamp};
 

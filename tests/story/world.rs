@@ -32,7 +32,7 @@ pub struct World {
     notices: usize,
     started: BTreeMap<Identity, Timestamp>,
     /// The last message.
-    said: Vec<Report>,
+    said: Delivery,
     refusal: Option<String>,
     seed: u64,
 }
@@ -172,7 +172,7 @@ impl World {
             acts: 0,
             notices: 0,
             started: BTreeMap::new(),
-            said: Vec::new(),
+            said: delivery(),
             refusal: None,
             seed: 1,
         }
@@ -206,14 +206,9 @@ impl World {
     pub fn advance(&mut self, offset: std::time::Duration) {
         let until = self.start.plus(offset);
         assert!(until >= self.now, "stories go forward");
-        loop {
-            match self.engine.next_deadline().filter(|deadline| *deadline <= until) {
-                Some(deadline) => {
-                    self.now = self.now.max(deadline);
-                    self.input(Input::Tick);
-                }
-                None => break,
-            }
+        while let Some(deadline) = self.engine.next_deadline().filter(|deadline| *deadline <= until) {
+            self.now = self.now.max(deadline);
+            self.input(Input::Tick);
         }
         self.now = until;
     }
@@ -308,10 +303,10 @@ impl World {
     }
 
     /// `fires NAME k=v… [summary=…] [start=-30s|5m] & resolves NAME k=v… [end=…]`: one message, one or more alerts.
-    /// Without `start`, a firing begins now and a reminder keeps its start.
+    /// Without `start`, a firing begins now and a reminder keeps its start. `by=` names the clusters of the sender's token.
     pub fn deliver<'a>(&mut self, alerts: impl Iterator<Item = &'a [&'a str]>) -> Result<(), String> {
-        let reports = alerts.map(|words| self.report(words)).collect::<Result<Vec<_>, String>>()?;
-        self.said = reports;
+        self.said = delivery();
+        self.said.reports = alerts.map(|words| self.report(words)).collect::<Result<_, _>>()?;
         self.hand_in().map(|_| ())
     }
 
@@ -325,12 +320,14 @@ impl World {
 
     /// Says how many of the last message's alerts changed something.
     fn hand_in(&mut self) -> Result<u64, String> {
-        let (source, reports) = (SourceId::parse("main").unwrap(), self.said.clone());
-        let received = reports.len() as u64;
-        let reply = self.input(Input::Delivered(Delivery { source, reports, dead: Vec::new() }));
-        let Reply::Received { stored, merged, dead_lettered: 0 } = reply else { return Err(format!("{reply:?}")) };
-        if stored + merged != received {
-            return Err(format!("{received} alerts received, {stored} stored and {merged} merged"));
+        let received = self.said.reports.len() as u64;
+        let reply = self.input(Input::Delivered(self.said.clone()));
+        let Reply::Received { stored, merged, dead_lettered } = reply else { return Err(format!("{reply:?}")) };
+        let may_refuse = self.said.clusters.is_some();
+        if stored + merged + dead_lettered != received || (dead_lettered > 0 && !may_refuse) {
+            return Err(format!(
+                "{received} alerts received, {stored} stored, {merged} merged, {dead_lettered} refused"
+            ));
         }
         self.turn();
         Ok(stored)
@@ -343,6 +340,9 @@ impl World {
         let fires = *verb == "fires";
         let mut options = pairs(rest)?;
         let given = options.remove("start");
+        if let Some(by) = options.remove("by") {
+            self.said.clusters = Some(by.split(',').map(|id| ClusterId::parse(id).unwrap()).collect());
+        }
         let ended = options.remove("end");
         let annotations: Vec<(String, String)> = ["summary", "description"]
             .into_iter()
@@ -601,4 +601,10 @@ impl World {
         });
         lost.map_or(Ok(()), |alert| Err(format!("alert {} fires and its link says it is clear (I23)", alert.name())))
     }
+}
+
+/// A message of no alerts.
+fn delivery() -> Delivery {
+    let source = SourceId::parse("main").unwrap();
+    Delivery { source, clusters: None, reports: Vec::new(), dead: Vec::new() }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::super::effect::{Call, CallVerb, EffectKind};
 use super::super::holds;
-use super::super::remediation::lifecycle::Verb;
-use super::super::remediation::{amend, transit};
+use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
 use super::fail;
 use super::start::{call, same_machine};

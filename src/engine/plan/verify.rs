@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::super::effect::{EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
-use super::super::remediation::lifecycle::Verb;
-use super::super::remediation::{amend, evidence, transit};
+use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
-use super::fail;
+use super::{evidence, fail};
 use crate::domain::{FailureCode, RemediationId, State};
 use crate::engine::SYSTEM;
 

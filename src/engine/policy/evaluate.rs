@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::super::remediation::{self, Opening};
 use super::super::settings::Enforce;
-use super::super::turn::{Decided, Turn};
+use super::super::turn::Turn;
 use super::super::{guard, holds};
 use super::judge::{Verdict, judge};
 use crate::domain::{
-    Alert, AlertState, AutoResolve, Held, HeldWhy, Identity, Instance, InstanceId, Mode, RuleId, Timestamp,
+    Alert, AlertState, AutoResolve, Decided, Held, HeldWhy, Identity, Instance, InstanceId, Mode, RuleId, Timestamp,
 };
 use crate::engine::Change;
 
