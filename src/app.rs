@@ -7,7 +7,8 @@
 mod effects;
 mod observe;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +109,7 @@ enum NotBuilt {
 
 /// Everything that runs.
 struct Daemon {
+    config_file: PathBuf,
     config: watch::Sender<Arc<Config>>,
     shared: Shared,
     ready: watch::Sender<Result<(), &'static str>>,
@@ -172,15 +174,31 @@ impl Daemon {
         let (ready, ready_out) = watch::channel(Err("starting"));
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, ready_out, reload_hook(reload.clone()));
         let fatal = opened.fatal;
-        Ok(Self { config, shared, ready, reload, watch, reloaded, hands, hand_tasks, writer, fatal, stop_writer })
+        let config_file = options.config_file.clone();
+        Ok(Self {
+            config_file,
+            config,
+            shared,
+            ready,
+            reload,
+            watch,
+            reloaded,
+            hands,
+            hand_tasks,
+            writer,
+            fatal,
+            stop_writer,
+        })
     }
 
     async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let mut bound = Vec::new();
         for listener in listeners {
             if let Ok(address) = listener.local_addr() {
                 info!(%address, "listening on http://{address}");
+                bound.push(address);
             }
             servers.spawn(http::server::serve(listener, http::router(self.shared.clone()), stopping.clone(), DRAIN));
         }
@@ -190,8 +208,14 @@ impl Daemon {
                 let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
                 info!("ready");
-                let mut live =
-                    Live { config: &self.config, shared: &self.shared, hands: &self.hands, reload: &self.reload };
+                let mut live = Live {
+                    config: &self.config,
+                    shared: &self.shared,
+                    hands: &self.hands,
+                    reload: &self.reload,
+                    config_file: &self.config_file,
+                    bound,
+                };
                 let mut tasks = Tasks {
                     reloaded: &mut self.reloaded,
                     writer: &mut self.writer,
@@ -228,6 +252,9 @@ struct Live<'a> {
     shared: &'a Shared,
     hands: &'a Hands,
     reload: &'a Reload,
+    config_file: &'a Path,
+    /// Where this process listens, whatever a later configuration says.
+    bound: Vec<SocketAddr>,
 }
 
 /// Everything whose end is watched.
@@ -292,8 +319,11 @@ impl Live<'_> {
         let before = self.config.borrow().clone();
         let next = Arc::new(loaded.config);
         if before.digest == next.digest {
+            // A mistake may have been taken back.
+            self.shared.metrics.reload_succeeded(self.hands.clock.now());
             return Ok(());
         }
+        self.check_exposure(&next)?;
         if before.listen != next.listen || before.storage_path != next.storage_path {
             warn!("`server.listen` and `storage.path` take effect at the next start");
         }
@@ -307,6 +337,19 @@ impl Live<'_> {
             info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
         }
         Ok(())
+    }
+}
+
+impl Live<'_> {
+    /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
+    /// may name another address than the one that was taken at the start.
+    fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
+        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
+        let Some(address) = open else { return Ok(()) };
+        let what =
+            format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
+        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
+        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
     }
 }
 
