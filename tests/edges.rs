@@ -70,6 +70,22 @@ fn a_mistake_that_is_taken_back_is_no_failed_reload_any_more() {
 }
 
 #[test]
+fn a_changed_configuration_is_taken_and_the_daemon_answers_on() {
+    let site = Site::webhook_only();
+    let daemon = Daemon::start(&site);
+    assert_eq!(daemon.rows("instances", "").len(), 8);
+    site.write("config/inventory.d/more.toml", "[instances.i-99]\ncluster = \"train-a\"");
+    assert_eq!(daemon.post("/-/reload", &json!({})).status, 200);
+    assert_eq!(daemon.rows("instances", "").len(), 9);
+    std::fs::remove_file(site.path("config/inventory.d/more.toml")).unwrap();
+    daemon.wait("the change is noticed", || match daemon.rows("instances", "").len() {
+        8 => Ok(()),
+        n => Err(format!("{n} instances")),
+    });
+    daemon.stop();
+}
+
+#[test]
 fn check_reads_what_serve_would_read() {
     let site = Site::webhook_only();
     site.change(MAIN, "[storage]\npath = \"../data\" ", "[storage]\n");
