@@ -3,7 +3,7 @@
 use super::super::lifecycle::amend;
 use super::super::signs::annotation;
 use super::super::turn::Turn;
-use crate::domain::{Alert, AlertState, Identity, Link, RemediationId, Timestamp};
+use crate::domain::{Alert, AlertState, Identity, Link, Remediation, RemediationId, Timestamp};
 use crate::engine::Change;
 
 /// Links an open episode. False: it is linked already, or does not exist.
@@ -54,8 +54,17 @@ pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
         }
     }
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    let clear_since = clear_since(&record.links);
+    let clear_since = clear_since(&record.links).and_then(|since| with_omitted(turn, &record.remediation, since));
     amend(turn, id, |row| row.clear_since = clear_since);
+}
+
+/// Since when the alerts are clear too that are only counted: they have no link that says when, so it is since we noticed.
+fn with_omitted(turn: &Turn<'_>, row: &Remediation, since: Timestamp) -> Option<Timestamp> {
+    if row.links_omitted == 0 {
+        return Some(since);
+    }
+    let is_open = turn.memory().alerts_of(row.instance_id()).any(|alert| alert.remediation_id == Some(row.id));
+    (!is_open).then(|| row.clear_since.unwrap_or(turn.now()).max(since))
 }
 
 /// The link as it should be, where it is not.
