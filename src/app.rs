@@ -203,7 +203,8 @@ impl Daemon {
                 };
                 live.run(&mut tasks).await
             }
-            Err(why) => failed(&why),
+            // Only a writer that is gone refuses them; its own end says why.
+            Err(_) => writer_ended((&mut self.writer).await),
         };
         let _ = self.ready.send_replace(Err("stopping"));
         notify(&[sd_notify::NotifyState::Stopping]);
