@@ -28,7 +28,7 @@ use crate::http::{self, Shared};
 use crate::notices::Notices;
 use crate::providers::http_client::HttpClient;
 use crate::store::{self, Appender, StoreError};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Writer};
 use effects::Hands;
 use observe::Telemetry;
@@ -128,7 +128,7 @@ impl Daemon {
         let opened = open_store(first.storage_path.clone(), Arc::clone(&metrics_of_store)).await?;
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
-        metrics.configured(&first, clock.now());
+        metrics.configured(known(&first), clock.now());
         // Set once, here: what was measured before is the start's own.
         let _ = metrics_of_store.set(Arc::clone(&metrics));
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
@@ -305,7 +305,7 @@ impl Live<'_> {
         self.hands.notices.replace_receivers(next.receivers.clone());
         self.config.send_replace(Arc::clone(&next));
         if configure(&self.shared.inlet, &next).await.is_ok() {
-            self.shared.metrics.configured(&next, self.hands.clock.now());
+            self.shared.metrics.configured(known(&next), self.hands.clock.now());
             info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
         }
         Ok(())
@@ -326,6 +326,15 @@ async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     };
     let input = Input::Configured(Box::new(configured));
     inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The names of the configuration that are label values.
+fn known(config: &Config) -> Known {
+    Known {
+        sources: config.settings.sources.keys().cloned().collect(),
+        rules: config.settings.rules.keys().cloned().collect(),
+        receivers: config.receivers.keys().cloned().collect(),
+    }
 }
 
 async fn open_store(path: PathBuf, metrics: Arc<std::sync::OnceLock<Arc<Metrics>>>) -> Result<store::Opened, NotBuilt> {

@@ -203,7 +203,7 @@ impl<P: Port> Writer<P> {
         loop {
             let woken = runtime.block_on(self.wait(&mut stop));
             let first = match woken {
-                Woken::Input(envelope) => Some(envelope),
+                Woken::Input(envelope) => Some(*envelope),
                 Woken::Time => None,
                 Woken::Stop => {
                     self.lanes.commands.close();
@@ -227,9 +227,9 @@ impl<P: Port> Writer<P> {
         tokio::select! {
             biased;
             _ = stop => Woken::Stop,
-            Some(envelope) = self.lanes.commands.recv() => Woken::Input(envelope),
+            Some(envelope) = self.lanes.commands.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
-            Some(envelope) = self.lanes.signals.recv() => Woken::Input(envelope),
+            Some(envelope) = self.lanes.signals.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(pause) => Woken::Time,
         }
     }
@@ -282,7 +282,7 @@ impl<P: Port> Writer<P> {
 
 /// What ended the writer's wait.
 enum Woken {
-    Input(Envelope),
+    Input(Box<Envelope>),
     Time,
     Stop,
 }

@@ -9,6 +9,7 @@ mod reading;
 mod rules;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -115,10 +116,10 @@ fn sabotage() -> Vec<(&'static str, &'static str, String, usize)> {
         ("contract", "src/store/applier.rs", file("use crate::engine::guard;"), 3),
         ("contract", "src/http/together.rs", file("use crate::engine::{Command, Engine};"), 3),
         ("contract", "src/http/together.rs", file("use crate::engine::*;"), 3),
-        ("one way", "src/engine/health/episode.rs", file("use super::super::policy::judge;"), 3),
-        ("one way", "src/engine/health.rs", file("use super::plan;"), 3),
-        ("one way", "src/engine/guard.rs", file("fn a() { super::remediation::open() }"), 3),
-        ("one way", "src/engine/remediation/open.rs", file("use crate::engine::{change::Change, plan};"), 3),
+        ("one way", "src/engine/policy/judge.rs", file("use super::super::health::deliver;"), 3),
+        ("one way", "src/engine/plan.rs", file("use super::remediation;"), 3),
+        ("one way", "src/engine/guard.rs", file("fn a() { super::policy::evaluate() }"), 3),
+        ("one way", "src/engine/remediation/open.rs", file("use crate::engine::{change::Change, guard};"), 3),
         ("reads only", "src/http/native.rs", file("use crate::store::journal::Journal;"), 3),
         ("unsafe", "src/store/lock.rs", file("fn a() { unsafe { b() } }"), 3),
         ("name", "src/engine/plan.rs", file("struct PlanManager;"), 3),
@@ -167,7 +168,10 @@ fn what_is_allowed_is_not_found() {
         Source::new("src/engine/guard.rs", &format!("//! Says why.\n{decoys}")),
         // Declared for tests only, so what it names is theirs.
         Source::new("src/engine/guard/testing.rs", "//! Says why.\nuse crate::store::reader::Reader;\n"),
-        Source::new("src/engine/plan/act.rs", "//! Says why.\nuse super::super::{guard, health, remediation::open};\n"),
+        Source::new(
+            "src/engine/health/act.rs",
+            "//! Says why.\nuse super::super::{guard, policy, remediation::open};\n",
+        ),
         Source::new("src/http/native.rs", "//! Says why.\nuse crate::store::{query::Page, reader::Reader};\n"),
         Source::new("src/app.rs", "//! Says why.\nuse crate::{engine::Engine, http, store::journal};\n"),
     ];
@@ -176,4 +180,20 @@ fn what_is_allowed_is_not_found() {
     // The decoys end before this: the same file with one more line is found.
     let text = format!("//! Says why.\n{decoys}\nuse crate::store::reader::Reader;");
     assert_eq!(rules::judge(&[Source::new("src/engine/guard.rs", &text)], &dependencies()).len(), 1);
+}
+
+#[test]
+fn the_walks_through_the_files_name_each_file_once_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = fs::read_to_string(root.join("lib.rs")).unwrap();
+    let walks: Vec<&str> = text.split("//! # One ").skip(1).collect();
+    assert_eq!(walks.len(), 2, "one alert and one approval are walked through");
+    for walk in walks {
+        let named: Vec<&str> = walk.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect();
+        assert!(named.len() > 8, "{named:?}");
+        for (at, name) in named.iter().enumerate() {
+            assert!(!named[..at].contains(name), "{name} is named twice");
+            assert!(root.join(name).is_file() || root.join("engine").join(name).is_file(), "there is no {name}");
+        }
+    }
 }

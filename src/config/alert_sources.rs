@@ -70,7 +70,7 @@ fn read_alertmanagers(value: Option<Value<'_>>) -> Vec<String> {
 
 /// An http or https URL without secrets in front of the host.
 pub(super) fn read_url(text: &str, value: &Value<'_>) -> Option<String> {
-    let url = match reqwest::Url::parse(text) {
+    let url = match url::Url::parse(text) {
         Ok(url) => url,
         Err(err) => {
             value.wrong(format!("`{text}` is no URL: {err}"));

@@ -1,6 +1,6 @@
 //! The configuration: text becomes checked domain types, and every mistake is reported at once with its place.
 //!
-//! [`load`] reads `remedyd.toml` and all that it names. Files become spanned TOML trees (`document`), which typed readers
+//! [`load()`] reads `remedyd.toml` and all that it names. Files become spanned TOML trees (`document`), which typed readers
 //! walk (`table`), one per kind of file; a reader that meets a mistake notes it and goes on. A key that has no effect is
 //! refused. [`watch`] reads everything again when a file may have changed; a reload that fails changes nothing.
 
@@ -8,7 +8,7 @@ mod alert_sources;
 mod catalogue;
 mod clusters;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod glob;
 mod instances;
 mod load;

@@ -4,6 +4,7 @@
 //! the edge, and two ids cannot be swapped afterwards.
 
 pub mod alert;
+pub mod decided;
 pub mod hold;
 pub mod ids;
 pub mod instance;
@@ -16,6 +17,7 @@ pub mod remediation;
 pub mod time;
 
 pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
+pub use decided::Decided;
 pub use hold::{Held, HeldWhy, Hold};
 pub use ids::{
     AlertId, ClusterId, DeadLetterId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,

@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::health;
 use super::input::Configured;
-use super::remediation;
+use super::lifecycle;
 use super::turn::Turn;
 use crate::domain::{ClusterId, InstanceId, RemediationId};
 
@@ -48,7 +48,7 @@ pub fn take(turn: &mut Turn<'_>, configured: Configured) {
         .collect();
     for (id, cluster) in live {
         // Other times may be in force: deadlines are computed again.
-        remediation::amend(turn, id, |_| {});
+        lifecycle::amend(turn, id, |_| {});
         turn.freed.insert(cluster);
     }
 }

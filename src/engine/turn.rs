@@ -13,7 +13,8 @@ use super::memory::Memory;
 use super::past::Past;
 use super::settings::Settings;
 use crate::domain::{
-    Alert, AlertState, ClusterId, EffectId, Identity, InstanceId, Record, Remediation, RemediationId, RuleId, Timestamp,
+    Alert, AlertState, ClusterId, Decided, EffectId, Identity, InstanceId, Record, Remediation, RemediationId, RuleId,
+    Timestamp,
 };
 
 /// What a rule decided, for the metric `decisions_total{rule,decision}`.
@@ -23,37 +24,6 @@ pub struct Decision {
     pub rule: RuleId,
     /// What.
     pub decided: Decided,
-}
-
-/// What policy did with an alert that a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Decided {
-    /// A remediation was opened.
-    Opened,
-    /// The mode of a waiting proposal was raised.
-    Raised,
-    /// The alert was linked to a live remediation.
-    Linked,
-    /// Something is in the way; `held` says what.
-    Held,
-    /// The rule only watches.
-    Shadowed,
-}
-
-impl Decided {
-    /// Every decision.
-    pub const ALL: [Self; 5] = [Self::Opened, Self::Raised, Self::Linked, Self::Held, Self::Shadowed];
-
-    /// The label's value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Raised => "raised",
-            Self::Linked => "linked",
-            Self::Held => "held",
-            Self::Shadowed => "shadowed",
-        }
-    }
 }
 
 /// A step in the making.

@@ -98,7 +98,11 @@ impl Answer {
                     0 => Outcome::Done,
                     EXIT_TRANSIENT => Outcome::Transient,
                     EXIT_UNKNOWN => Outcome::Unknown,
-                    _ => Outcome::Refused,
+                    _ => match verb {
+                        CallVerb::Act => Outcome::Refused,
+                        // A question that broke off says nothing about the operation that it was about.
+                        CallVerb::Query => Outcome::Unknown,
+                    },
                 },
                 with_stderr(&format!("exit status {code}"), remains.stderr),
             ),
@@ -203,6 +207,8 @@ mod tests {
             assert_eq!(exit(69, silence), Outcome::Unknown, "{silence:?}");
             for code in [1, 2, 64, 70, 76, 127, 255] {
                 assert_eq!(exit(code, silence), Outcome::Refused, "{silence:?} {code}");
+                let question = read(CallVerb::Query, Ending::Exit(code), silence);
+                assert_eq!(question.outcome, Outcome::Unknown, "{silence:?} {code}");
             }
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! Without tokens only loopback is served and everybody is `local`. The only hostile caller that can reach loopback is a
 //! web page in a browser on this machine, by a cross-site request or by a name that it lets point here; the two checks
-//! of [`loopback_only`] turn both away.
+//! of `loopback_only` turn both away.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -8,7 +8,6 @@
 
 pub mod auth;
 mod body;
-mod duration;
 pub mod error;
 mod guard;
 mod native;

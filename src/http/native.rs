@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::auth::Asker;
 use super::error::{Fault, Kind};
 use super::query::{Query, Question};
-use super::{Segments, Shared, body, duration, native_rows as rows};
+use super::{Segments, Shared, body, native_rows as rows};
+use crate::config::duration;
 use crate::domain::{
     AlertState, ClusterId, Hold, HoldId, InstanceId, Mode, Record, RemediationId, Severity, State as RemediationState,
     Trigger,
@@ -203,10 +204,7 @@ pub(super) async fn hold(State(shared): State<Shared>, Extension(asker): Extensi
     let body: NewHold = body::object(request).await?;
     let unknown = |_| Fault::not_found("instance", &body.instance_id);
     let instance_id = InstanceId::parse(&body.instance_id).map_err(unknown)?;
-    let span = duration::parse(&body.r#for).ok_or_else(|| {
-        let text: String = body.r#for.chars().take(64).collect();
-        Fault::invalid(format!("for: `{text}` is not a span of time such as 30m, 2h or 1d"))
-    })?;
+    let span = duration::parse(&body.r#for).map_err(|error| Fault::invalid(format!("for: {error}")))?;
     let reply = shared.ask(&asker, Command::Hold { instance_id, reason: body.reason, span }).await?;
     Ok((StatusCode::CREATED, super::json(&rows::hold(&held(reply)?))).into_response())
 }

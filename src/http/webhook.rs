@@ -112,7 +112,7 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
     let mut items = items.into_iter().peekable();
     let mut first = true;
     while items.peek().is_some() {
-        let chunk = chunk(&source, items.by_ref().take(CHUNK));
+        let chunk = chunk(&source, &asker, items.by_ref().take(CHUNK));
         let part = submit(&shared, asker.cause(), chunk, first).await?;
         shared.metrics.delivered(&source, part);
         taken.stored += part.stored;
@@ -128,8 +128,9 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
         .into_response())
 }
 
-fn chunk(source: &SourceId, items: impl Iterator<Item = Item>) -> Delivery {
-    let mut delivery = Delivery { source: source.clone(), reports: Vec::new(), dead: Vec::new() };
+fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) -> Delivery {
+    let clusters = asker.principal.clusters.clone();
+    let mut delivery = Delivery { source: source.clone(), clusters, reports: Vec::new(), dead: Vec::new() };
     for item in items {
         match item {
             Item::Read(report) => delivery.reports.push(report),
@@ -145,7 +146,12 @@ async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> 
     let mut pause = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     loop {
-        match shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await {
+        let taken = if shared.reader.lag().is_too_far() {
+            Err(Unavailable::Overloaded)
+        } else {
+            shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await
+        };
+        match taken {
             Ok(Reply::Received { stored, merged, dead_lettered }) => {
                 return Ok(Taken { stored, merged, dead_lettered });
             }

@@ -18,6 +18,16 @@ pub struct Lag {
     pub since: Option<Duration>,
 }
 
+/// The lag beyond which no new message is taken (DESIGN §3): reads would wait too long for what they must not miss.
+const MOST: Lag = Lag { changes: 20_000, since: Some(Duration::from_millis(500)) };
+
+impl Lag {
+    /// Whether new messages have to wait outside until sled has caught up.
+    pub fn is_too_far(&self) -> bool {
+        self.changes > MOST.changes || self.since > MOST.since
+    }
+}
+
 /// Shared by the appender, the applier and every reader.
 #[derive(Debug)]
 pub struct Progress {
@@ -70,5 +80,19 @@ impl Progress {
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         // A panic elsewhere leaves the queue whole: every change of it is one call.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_changes_or_an_old_one_are_too_far() {
+        let lag = |changes, since_ms: Option<u64>| Lag { changes, since: since_ms.map(Duration::from_millis) };
+        assert!(!lag(0, None).is_too_far());
+        assert!(!lag(20_000, Some(500)).is_too_far());
+        assert!(lag(20_001, Some(1)).is_too_far());
+        assert!(lag(1, Some(501)).is_too_far());
     }
 }

@@ -13,9 +13,7 @@ use prometheus::{
 };
 
 use super::process::Process;
-use crate::config::Config;
-use crate::domain::{HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
-use crate::engine::Decided;
+use crate::domain::{Decided, HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
 
 /// Name and help.
 type Named = (&'static str, &'static str);
@@ -32,7 +30,8 @@ const ALERTS_STORED: Named = ("remedyd_alerts_stored_total", "Received alerts th
 const ALERTS_MERGED: Named = ("remedyd_alerts_merged_total", "Received alerts that said nothing new, by source.");
 const ALERTS_DEAD: Named =
     ("remedyd_alerts_dead_lettered_total", "Received alerts that could not be read and are kept as they came.");
-const REMEDIATIONS: Named = ("remedyd_remediations", "Remediations in store, by state.");
+const REMEDIATIONS: Named =
+    ("remedyd_remediations", "Live remediations by state; of terminal states, those that ended since the start.");
 const OPENED: Named = ("remedyd_remediations_opened_total", "Remediations created, by trigger and first mode.");
 const DURATION: Named = (
     "remedyd_remediation_duration_seconds",
@@ -98,11 +97,15 @@ pub struct Metrics {
     known: std::sync::Mutex<Known>,
 }
 
-#[derive(Default)]
-struct Known {
-    sources: BTreeSet<SourceId>,
-    rules: BTreeSet<RuleId>,
-    receivers: BTreeSet<NoticeId>,
+/// The configured names that are label values.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// `[sources.<id>]`
+    pub sources: BTreeSet<SourceId>,
+    /// `[rules.<id>]`
+    pub rules: BTreeSet<RuleId>,
+    /// `[notices.<id>]`
+    pub receivers: BTreeSet<NoticeId>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -175,14 +178,9 @@ impl Metrics {
 
     /// A configuration is in force since `now`: its sources, rules and receivers get their series, those that left it
     /// lose theirs.
-    pub fn configured(&self, config: &Config, now: Timestamp) {
+    pub fn configured(&self, next: Known, now: Timestamp) {
         self.reload_successful.set(1);
         self.reload_success_time.set(now.as_micros() as f64 / 1e6);
-        let next = Known {
-            sources: config.settings.sources.keys().cloned().collect(),
-            rules: config.settings.rules.keys().cloned().collect(),
-            receivers: config.receivers.keys().cloned().collect(),
-        };
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for family in &self.alerts {
             follow(family, known.sources.difference(&next.sources), &next.sources, SourceId::as_str);
@@ -218,6 +216,15 @@ impl Metrics {
     /// How many remediations are in `state`.
     pub fn set_remediations(&self, state: State, n: u64) {
         self.remediations.with_label_values(&[state.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// A remediation left one state, unless it is new, and came to another. Of states in which it ends, what ended since
+    /// the start is counted.
+    pub fn remediation_moved(&self, from: Option<State>, to: State) {
+        if let Some(from) = from {
+            self.remediations.with_label_values(&[from.as_str()]).dec();
+        }
+        self.remediations.with_label_values(&[to.as_str()]).inc();
     }
 
     /// A remediation was created.
@@ -363,29 +370,13 @@ impl Families<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::engine::Settings;
-    use crate::engine::settings::Source;
 
-    fn config(sources: &[&str], receivers: &[&str]) -> Config {
-        let source =
-            || Source { cluster_labels: vec![], instance_labels: vec![], default_cluster: None, has_api: false };
-        let sources = sources.iter().map(|name| (SourceId::parse(name).unwrap(), source())).collect();
-        let receivers = receivers.iter().map(|name| (NoticeId::parse(name).unwrap(), String::new())).collect();
-        Config {
-            listen: vec![],
-            storage_path: Default::default(),
-            tokens: None,
-            alertmanagers: Default::default(),
-            drivers: Default::default(),
-            receivers,
-            settings: Arc::new(Settings { sources, ..Settings::default() }),
-            clusters: vec![],
-            instances: vec![],
-            watched: Default::default(),
-            digest: String::new(),
+    fn known(sources: &[&str], receivers: &[&str]) -> Known {
+        Known {
+            sources: sources.iter().map(|name| SourceId::parse(name).unwrap()).collect(),
+            rules: BTreeSet::new(),
+            receivers: receivers.iter().map(|name| NoticeId::parse(name).unwrap()).collect(),
         }
     }
 
@@ -411,9 +402,9 @@ mod tests {
     #[test]
     fn series_follow_the_configuration() {
         let metrics = Metrics::new(Timestamp::from_micros(0));
-        metrics.configured(&config(&["a", "b"], &["chat"]), Timestamp::from_micros(1_500_000));
+        metrics.configured(known(&["a", "b"], &["chat"]), Timestamp::from_micros(1_500_000));
         metrics.delivered(&SourceId::parse("b").unwrap(), Taken { stored: 2, merged: 3, dead_lettered: 4 });
-        metrics.configured(&config(&["b"], &["pager"]), Timestamp::from_micros(2_500_000));
+        metrics.configured(known(&["b"], &["pager"]), Timestamp::from_micros(2_500_000));
         metrics.notified(&NoticeId::parse("pager").unwrap(), false);
         let shown = text(&metrics);
         for (family, n) in [("received", 9), ("stored", 2), ("merged", 3), ("dead_lettered", 4)] {

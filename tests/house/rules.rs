@@ -102,11 +102,11 @@ const NOT_CONTRACT: [&str; 4] = ["Engine", "Step", "Memory", "*"];
 
 /// The engine's rooms, and which others each may call. What one leaves for another waits in the turn.
 const ENGINE: [(&str, &[&str]); 5] = [
-    ("health", &[]),
-    ("guard", &["health"]),
-    ("remediation", &["health", "guard"]),
-    ("policy", &["health", "guard", "remediation"]),
-    ("plan", &["health", "guard", "remediation"]),
+    ("health", &["policy", "guard", "remediation", "plan"]),
+    ("policy", &["guard", "remediation", "plan"]),
+    ("guard", &["remediation", "plan"]),
+    ("remediation", &["plan"]),
+    ("plan", &[]),
 ];
 
 /// Files that may say `unsafe`: those that load a device library or lock the store. None does so far.

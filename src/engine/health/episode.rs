@@ -94,8 +94,12 @@ fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, hold: Dura
 }
 
 fn ends(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, resolved_at: Timestamp) -> Meaning {
-    if open.is_some_and(|open| resolved_at >= open.started_at) {
-        return Meaning::Closes { resolved_at };
+    if let Some(open) = open.filter(|open| resolved_at >= open.started_at) {
+        // An episode that was confirmed after a false end may have begun before that end: the same end once more does not
+        // end it, but only a later one.
+        let is_old = past.iter().filter_map(|closed| closed.resolved_at).any(|end| resolved_at <= end);
+        let is_confirmed = open.state == AlertState::Firing;
+        return if is_old && is_confirmed { Meaning::Repeats } else { Meaning::Closes { resolved_at } };
     }
     let is_known = past
         .iter()

@@ -11,14 +11,27 @@ pub use act::{Answer, acted, resume, retry};
 pub use start::{start, validated};
 pub use verify::{soaked, too_late, verified};
 
-use super::remediation::lifecycle::Verb;
-use super::remediation::transit;
+use std::collections::BTreeMap;
+
+use super::lifecycle::{Verb, transit};
 use super::turn::Turn;
-use crate::domain::{Failure, FailureCode, RemediationId};
+use crate::domain::{Failure, FailureCode, Identity, Remediation, RemediationId, SourceId};
 use crate::engine::SYSTEM;
 
 /// Ends a remediation without a proven repair.
 fn fail(turn: &mut Turn<'_>, id: RemediationId, code: FailureCode, detail: String) {
     let reason = format!("{}: {detail}", code.as_str());
     transit(turn, id, Verb::Fail, SYSTEM, &reason, |row| row.failure = Some(Failure { code, detail }));
+}
+
+/// The linked alerts of sources that can be asked, by source.
+fn evidence(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> BTreeMap<SourceId, Vec<Identity>> {
+    let mut wanted: BTreeMap<SourceId, Vec<Identity>> = BTreeMap::new();
+    let links = turn.memory().remediations().get(&row.id).map_or(&[][..], |record| record.links.as_slice());
+    for link in links.iter().filter(|link| !only_open || link.cleared_at.is_none()) {
+        if turn.settings().sources.get(&link.source).is_some_and(|source| source.has_api) {
+            wanted.entry(link.source.clone()).or_default().push(link.identity);
+        }
+    }
+    wanted
 }

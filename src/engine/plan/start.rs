@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::super::effect::{Call, CallVerb, EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
-use super::super::remediation::lifecycle::Verb;
-use super::super::remediation::{amend, evidence, transit};
+use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
-use super::fail;
+use super::{evidence, fail};
 use crate::domain::{
-    Attempt, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
+    Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
 };
 use crate::engine::SYSTEM;
 
@@ -20,7 +19,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), String>) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let row = record.remediation.clone();
-    if row.state != State::Pending || row.awaits.is_some() {
+    // All its alerts may have cleared while its evidence was being confirmed: then it waits to resolve.
+    if row.state != State::Pending || row.awaits.is_some() || row.due.is_some_and(|due| due.why == DueWhy::Resolve) {
         return;
     }
     let instance = match same_machine(turn, &row.target) {
@@ -33,6 +33,8 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         return fail(turn, id, FailureCode::NoDriver, why);
     }
     if let Err(why) = may_start {
+        // Time in a queue is no doubt about the evidence.
+        amend(turn, id, |row| row.validating_since = None);
         return wait(turn, id, why, ASK_AGAIN);
     }
     let wanted = if needs_validation(turn, &row) { evidence(turn, &row, true) } else { Default::default() };

@@ -1,11 +1,9 @@
 //! The alerts of a remediation: linked once per identity, never taken away, kept in step with their episodes.
 
-use std::collections::BTreeMap;
-
+use super::super::lifecycle::amend;
 use super::super::signs::annotation;
 use super::super::turn::Turn;
-use super::transit::amend;
-use crate::domain::{Alert, AlertState, Identity, Link, Remediation, RemediationId, SourceId, Timestamp};
+use crate::domain::{Alert, AlertState, Identity, Link, RemediationId, Timestamp};
 use crate::engine::Change;
 
 /// Links an open episode. False: it is linked already, or does not exist.
@@ -92,16 +90,4 @@ fn clear_since(links: &[Link]) -> Option<Timestamp> {
     links.iter().map(|link| link.cleared_at).try_fold(None, |latest: Option<Timestamp>, cleared| {
         cleared.map(|cleared| Some(latest.map_or(cleared, |latest| latest.max(cleared))))
     })?
-}
-
-/// The linked alerts of sources that can be asked, by source.
-pub fn evidence(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> BTreeMap<SourceId, Vec<Identity>> {
-    let mut wanted: BTreeMap<SourceId, Vec<Identity>> = BTreeMap::new();
-    let links = turn.memory().remediations().get(&row.id).map_or(&[][..], |record| record.links.as_slice());
-    for link in links.iter().filter(|link| !only_open || link.cleared_at.is_none()) {
-        if turn.settings().sources.get(&link.source).is_some_and(|source| source.has_api) {
-            wanted.entry(link.source.clone()).or_default().push(link.identity);
-        }
-    }
-    wanted
 }

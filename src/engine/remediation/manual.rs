@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::lifecycle::{Verb, begin, transit};
 use super::super::refusal::{Refusal, Reply};
 use super::super::turn::Turn;
 use super::super::{check_text, require};
-use super::lifecycle::Verb;
 use super::links::link;
 use super::open::blank;
 use super::review::{check_mode, reply};
-use super::transit::{begin, transit};
 use crate::domain::{
     Alias, ClusterId, Identity, InstanceId, Mode, Principal, Record, RemediationId, Role, State, Trigger,
 };
@@ -58,10 +57,8 @@ pub fn create(turn: &mut Turn<'_>, principal: &Principal, wanted: &Wanted<'_>) -
     }
     check_mode(turn, cluster_id, wanted.mode)?;
     let on_instance = turn.memory().live_on(&instance.id).cloned();
-    if let Some(live) = &on_instance {
-        if live.remediation.state != State::PendingApproval {
-            return repeated_or_busy(turn, live, wanted);
-        }
+    if let Some(live) = on_instance.as_ref().filter(|live| live.remediation.state != State::PendingApproval) {
+        return repeated_or_busy(turn, live, wanted);
     }
     let elsewhere =
         turn.memory().live_on_host(&instance.host_id).find(|live| live.remediation.instance_id() != &instance.id);

@@ -2,17 +2,14 @@
 //!
 //! Whether it may open or start is `guard`'s question, asked before; what the act is and whether it worked is `plan`'s.
 
-pub mod lifecycle;
 mod links;
 mod manual;
 mod open;
 mod review;
-mod transit;
 mod waiting;
 
-pub use links::{evidence, link, sync_links};
+pub use links::{link, sync_links};
 pub use manual::{Wanted, create};
 pub use open::{Opening, open, raise};
 pub use review::{approve, cancel, reject};
-pub use transit::{amend, transit};
 pub use waiting::{expire, resolve};

@@ -1,8 +1,7 @@
 //! How the system proposes: a new remediation, or a heavier mode for the one that waits.
 
+use super::super::lifecycle::{Verb, begin, transit};
 use super::super::turn::Turn;
-use super::lifecycle::Verb;
-use super::transit::{begin, transit};
 use crate::domain::{
     AlertId, AutoResolve, Identity, Instance, Mode, Remediation, RemediationId, Review, RuleId, State, Target,
     Timestamp, Trigger,

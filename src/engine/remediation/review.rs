@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::super::input::Selector;
+use super::super::lifecycle::{Verb, next, transit};
 use super::super::refusal::{Refusal, Reply};
 use super::super::turn::Turn;
 use super::super::{check_text, require};
-use super::lifecycle::{Verb, next};
-use super::transit::transit;
 use crate::domain::{Mode, Principal, Record, RemediationId, Review, Role};
 
 /// For how long after a mode was raised an approval has to name the new mode (DESIGN §4.5): the approver may have read

@@ -1,53 +1,9 @@
-//! What happens by itself when time passes: the deadlines of a remediation, resolving and expiring.
+//! What ends by itself when time passes: a remediation whose alerts cleared, a proposal that nobody reviewed.
 
-use super::super::settings::Policy;
+use super::super::lifecycle::{Verb, transit};
 use super::super::turn::Turn;
-use super::lifecycle::Verb;
-use super::transit::transit;
-use crate::domain::{AutoResolve, Due, DueWhy, Link, Remediation, RemediationId, State, Timestamp, Trigger};
+use crate::domain::RemediationId;
 use crate::engine::SYSTEM;
-
-/// When the engine has to look at a remediation next, and why. A pure function of the row, so that a restart knows the
-/// same deadlines.
-pub fn due(row: &Remediation, links: &[Link], policy: &Policy) -> Option<Due> {
-    let at = |at: Timestamp, why: DueWhy| Some(Due { at, why });
-    let clear_since = row.clear_since.filter(|_| !links.is_empty());
-    let resolve = clear_since
-        .filter(|_| row.trigger == Trigger::Automated && row.auto_resolve == AutoResolve::Alert)
-        .and_then(|since| at(since.plus(policy.compact_ttl), DueWhy::Resolve));
-    match row.state {
-        State::PendingApproval => {
-            resolve.into_iter().chain(at(row.created_at.plus(policy.proposal_ttl), DueWhy::Expire)).min()
-        }
-        State::Pending => {
-            let approved_at = row.review.as_ref().map_or(row.created_at, |review| review.at);
-            let start = approved_at.plus(policy.dispatch_delay);
-            let start = row.next_try.map_or(start, |next_try| next_try.max(start));
-            // While alerts are clear the repair waits to resolve; while a question is out it waits for the answer.
-            let start =
-                Some(Due { at: start, why: DueWhy::Start }).filter(|_| row.awaits.is_none() && resolve.is_none());
-            resolve.into_iter().chain(start).min()
-        }
-        State::Running => {
-            let attempt = row.attempt.as_ref()?;
-            let Some(done_at) = attempt.done_at else {
-                return row.next_try.filter(|_| row.awaits.is_none()).and_then(|next_try| at(next_try, DueWhy::Retry));
-            };
-            let fails = at(done_at.plus(policy.verify_within), DueWhy::VerifyWithin);
-            let soaked = clear_since.filter(|_| row.awaits.is_none()).and_then(|since| {
-                let soaked = since.max(done_at).plus(policy.soak);
-                at(row.next_try.map_or(soaked, |next_try| next_try.max(soaked)), DueWhy::Soak)
-            });
-            soaked.into_iter().chain(fails).min()
-        }
-        State::Quarantining
-        | State::Quarantined
-        | State::Succeeded
-        | State::Failed
-        | State::Cancelled
-        | State::AutoResolved => None,
-    }
-}
 
 /// Its alerts stayed clear for `compact_ttl`.
 pub fn resolve(turn: &mut Turn<'_>, id: RemediationId) {

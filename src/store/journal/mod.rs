@@ -63,7 +63,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
@@ -170,7 +170,8 @@ impl Journal {
         if draft.payload_len() > record::PAYLOAD_MAX {
             return Err(JournalError::TooLarge { bytes: draft.payload_len() });
         }
-        if self.len >= self.segment_bytes {
+        // A segment is named by its first record, so one without records is never left behind.
+        if self.len >= self.segment_bytes && self.segment.first <= self.seq {
             self.rotate()?;
         }
         let (frame, chain) = draft.seal(self.seq + 1, EPOCH, at, &self.chain);

@@ -35,11 +35,12 @@ impl Segment {
     pub fn create(dir: &Path, number: u64, first: u64, before: Chain) -> Result<(Self, File), JournalError> {
         let path = dir.join(format!("{first:020}{SUFFIX}"));
         let unfinished = dir.join(format!("{first:020}{UNFINISHED}"));
-        let mut file = File::create(&unfinished).map_err(JournalError::io("create", &unfinished))?;
+        let io = |action, path: &Path| JournalError::io(action, path);
+        let mut file = File::create(&unfinished).map_err(io("create", &unfinished))?;
         let segment = Self { path, number, first, before };
-        file.write_all(&segment.header()).map_err(JournalError::io("write", &unfinished))?;
-        file.sync_all().map_err(JournalError::io("sync", &unfinished))?;
-        fs::rename(&unfinished, &segment.path).map_err(JournalError::io("rename", &unfinished))?;
+        file.write_all(&segment.header()).map_err(io("write", &unfinished))?;
+        file.sync_all().map_err(io("sync", &unfinished))?;
+        fs::rename(&unfinished, &segment.path).map_err(io("rename", &unfinished))?;
         sync_dir(dir)?;
         Ok((segment, file))
     }

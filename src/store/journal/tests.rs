@@ -1,3 +1,5 @@
+//! The journal alone: what comes back, what is cut off, and what is found to be damaged.
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -6,7 +8,7 @@ use super::*;
 use crate::store::codec::Entry;
 use crate::store::samples::at;
 
-/// A journal of `turns` turns in `dir`, rotated after every `per_segment` bytes; the offset behind each record.
+/// The journal in `dir` with `turns` more turns, rotated after `segment_bytes`.
 fn written(dir: &Path, turns: u64, segment_bytes: u64) -> Journal {
     let mut journal = Journal::resume(dir, read(dir).unwrap().1, segment_bytes).unwrap();
     for _ in 0..turns {

@@ -2,8 +2,7 @@
 
 use super::super::effect::{EffectKind, Notice, NoticeEvent};
 use super::super::turn::Turn;
-use super::lifecycle::{Verb, next};
-use super::waiting::due;
+use super::{Verb, due, next};
 use crate::domain::{NodeMemory, Remediation, RemediationId, Repair, State, Transition};
 use crate::engine::Change;
 
@@ -46,7 +45,7 @@ pub fn transit(
 }
 
 /// The first version of a new remediation. The caller has made sure that none is in the way.
-pub(super) fn begin(turn: &mut Turn<'_>, mut row: Remediation, reason: &str) {
+pub fn begin(turn: &mut Turn<'_>, mut row: Remediation, reason: &str) {
     write(turn, &mut row);
     let principal = row.requested_by.clone();
     tell(turn, &row, None, Verb::Create, &principal, reason, Vec::new());

@@ -1,0 +1,239 @@
+//! Starts: after a stop, after a crash, without sled, beside another process, and on what must not be started on.
+
+use std::fs;
+
+use super::*;
+use crate::domain::State;
+use crate::store::journal::{Draft, Journal};
+
+/// A store with some of everything, ended things included; closed again.
+fn filled(dir: &Path) -> (Vec<Change>, String) {
+    let mut opened = opened(dir);
+    assert!(opened.live.is_empty());
+    commit(&mut opened.appender, &samples::every_row());
+    for n in 2..=30 {
+        let mut remediation = samples::remediation(n);
+        let mut alert = samples::alert(n, 1);
+        let mut hold = samples::hold(n);
+        commit(
+            &mut opened.appender,
+            &[
+                Change::Alert(Box::new(alert.clone())),
+                Change::Remediation(Box::new(remediation.clone())),
+                Change::Link(Box::new(samples::link(n, 0))),
+                Change::Link(Box::new(samples::link(n, 1))),
+                Change::Transition(Box::new(samples::transition(n, 1))),
+                Change::Hold(Box::new(hold.clone())),
+                Change::Instance(Box::new(samples::instance(n))),
+                Change::Pending(Box::new(samples::effect(n))),
+            ],
+        );
+        if n % 2 == 0 {
+            remediation.state = State::Succeeded;
+            remediation.updated_at = at(5_000 + i64::from(n));
+            alert.state = AlertState::Resolved;
+            hold.ended = Some((at(9), "ann".to_owned()));
+            commit(
+                &mut opened.appender,
+                &[
+                    Change::Remediation(Box::new(remediation)),
+                    Change::Transition(Box::new(samples::transition(n, 2))),
+                    Change::Alert(Box::new(alert)),
+                    Change::Hold(Box::new(hold)),
+                    Change::Settled(samples::effect(n).id),
+                ],
+            );
+        }
+    }
+    settle(&opened);
+    let answered = answers(&opened.reader);
+    let Opened { appender, .. } = opened;
+    let live = live::read(&appender.db).unwrap();
+    appender.close().unwrap();
+    (live, answered)
+}
+
+/// Opens, compares, closes.
+fn same(dir: &Path, (live, answered): &(Vec<Change>, String)) {
+    let Opened { live: found, appender, reader, last, .. } = opened(dir);
+    assert_eq!(found, *live);
+    assert_eq!(answers(&reader), *answered);
+    assert_eq!((last.seq, last.at), (45, Some(at(1))));
+    appender.close().unwrap();
+}
+
+/// Adds a turn to the journal alone, as a crash before its application leaves it.
+fn behind(dir: &Path, changes: &[Change]) {
+    let journal = dir.join("journal");
+    let mut replay = Journal::read_from(&journal, 1).unwrap();
+    assert!(replay.all(|record| record.is_ok()));
+    let mut journal = Journal::resume(&journal, replay.end(), 1 << 20).unwrap();
+    let mut draft = Draft::default();
+    let cause = journal::record::RecordedCause { principal: "ann".into(), request_id: None, kind: "test".into() };
+    draft.add(&cause, &changes.iter().map(codec::encode).collect::<Vec<_>>());
+    journal.append(draft, at(77), fs::File::sync_data).unwrap();
+}
+
+#[test]
+fn a_new_start_finds_the_same_live_rows_and_gives_the_same_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    same(dir.path(), &before);
+    same(dir.path(), &before);
+}
+
+#[test]
+fn live_rows_are_those_that_can_still_change_in_an_order_that_folds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, _) = filled(dir.path());
+    let kinds: Vec<_> = live.iter().map(|change| keys::of(change)[0]).collect();
+    let mut runs = kinds.clone();
+    runs.dedup();
+    use keys::Kind::*;
+    let order = [Cluster, Instance, NodeMemory, Hold, Remediation, Link, Alert, Held, Pending];
+    assert_eq!(runs, order.map(keys::Kind::byte));
+    let count = |kind: keys::Kind| kinds.iter().filter(|byte| **byte == kind.byte()).count();
+    assert_eq!((count(Remediation), count(Alert), count(Hold), count(Pending)), (15, 15, 15, 15));
+    assert_eq!((count(Link), count(Instance)), (29, 30));
+}
+
+#[test]
+fn without_sled_everything_is_built_anew_from_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    same(dir.path(), &before);
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    fs::create_dir(dir.path().join("sled")).unwrap();
+    same(dir.path(), &before);
+}
+
+#[test]
+fn a_turn_that_was_not_applied_before_the_crash_is_applied_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    behind(dir.path(), &[Change::Remediation(Box::new(samples::remediation(31)))]);
+    let Opened { live, reader, last, appender, .. } = opened(dir.path());
+    assert_eq!((last.seq, last.at), (46, Some(at(77))));
+    assert!(live.contains(&Change::Remediation(Box::new(samples::remediation(31)))));
+    assert!(reader.remediation(samples::remediation_id(31)).unwrap().is_some());
+    appender.close().unwrap();
+}
+
+#[test]
+fn applying_the_journal_twice_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    let db = database::open(&dir.path().join("sled"), true).unwrap();
+    db.remove(keys::APPLIED).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    same(dir.path(), &before);
+}
+
+#[test]
+fn a_second_process_is_refused_while_anybody_uses_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { appender, reader, .. } = opened(dir.path());
+    let refused = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(refused, StoreError::Locked { .. }));
+    let text = format!("{} is held by another remedyd", dir.path().join("lock").display());
+    assert!(refused.to_string().starts_with(&text), "{refused}");
+    appender.close().unwrap();
+    assert!(open(dir.path(), Options::default()).is_err(), "a reader is still there");
+    drop(reader);
+    opened(dir.path()).appender.close().unwrap();
+}
+
+#[test]
+fn a_journal_that_ends_before_sled_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let path = dir.path().join("journal/00000000000000000001.journal");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::JournalBehind { journal: 44, applied: 45 }), "{error}");
+    assert_eq!(fs::read(&path).unwrap().len(), bytes.len() - 1);
+    fs::remove_file(&path).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::JournalBehind { journal: 0, applied: 45 }), "{error}");
+    assert!(!path.exists(), "nothing new is begun where something was lost");
+}
+
+#[test]
+fn a_foreign_journal_is_refused() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (dir, n) in [(&dir, 1), (&other, 2)] {
+        let mut appender = opened(dir.path()).appender;
+        commit(&mut appender, &[Change::Hold(Box::new(samples::hold(n)))]);
+        appender.close().unwrap();
+    }
+    let file = "journal/00000000000000000001.journal";
+    fs::copy(other.path().join(file), dir.path().join(file)).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherJournal { seq: 1 }), "{error}");
+}
+
+#[test]
+fn damage_in_the_journal_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let path = dir.path().join("journal/00000000000000000001.journal");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Journal(JournalError::Damaged { .. })), "{error}");
+}
+
+#[test]
+fn a_lost_part_of_sled_is_no_empty_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    fs::remove_file(dir.path().join("sled/db")).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
+    fs::rename(dir.path().join("sled"), dir.path().join("sled.bad")).unwrap();
+    same(dir.path(), &before);
+}
+
+#[test]
+fn a_half_written_snapshot_does_not_stop_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    fs::write(dir.path().join("sled/snap.0000000000FFFFFF.generating"), b"").unwrap();
+    same(dir.path(), &before);
+}
+
+#[test]
+fn rows_of_another_form_are_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let db = database::open(&dir.path().join("sled"), true).unwrap();
+    db.insert(keys::SCHEMA, &9_u32.to_be_bytes()).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherForm { found: 9, .. }), "{error}");
+}
+
+#[test]
+fn garbage_in_place_of_sled_is_refused_or_healed_and_never_gives_other_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    let files: Vec<_> = fs::read_dir(dir.path().join("sled")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for path in files.iter().filter(|path| path.is_file()) {
+        let good = fs::read(path).unwrap();
+        fs::write(path, vec![0xa5; good.len()]).unwrap();
+        match open(dir.path(), Options::default()) {
+            Ok(Opened { appender, reader, .. }) => {
+                assert_eq!(answers(&reader), before.1, "{}", path.display());
+                appender.close().unwrap();
+            }
+            Err(_) => fs::write(path, good).unwrap(),
+        }
+    }
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    same(dir.path(), &before);
+}
