@@ -294,6 +294,8 @@ impl Live<'_> {
         let before = self.config.borrow().clone();
         let next = Arc::new(loaded.config);
         if before.digest == next.digest {
+            // What was refused in between is mended.
+            self.shared.metrics.configured(known(&next), self.hands.clock.now());
             return Ok(());
         }
         if before.listen != next.listen || before.storage_path != next.storage_path {
