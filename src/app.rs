@@ -152,7 +152,8 @@ impl Daemon {
         let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
         let client = HttpClient::new().map_err(|error| other(&error))?;
         let operations = first.storage_path.join("operations");
-        let executors = Executors::new(first.drivers.clone(), operations).map_err(|error| other(&error))?;
+        let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
+        let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
         let hands = Arc::new(Hands {
             executors: Arc::new(executors),

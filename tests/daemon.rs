@@ -6,3 +6,5 @@ mod support;
 mod drivers;
 #[path = "daemon/reload.rs"]
 mod reload;
+#[path = "daemon/store.rs"]
+mod store;
