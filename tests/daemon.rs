@@ -4,6 +4,8 @@ mod support;
 
 #[path = "daemon/drivers.rs"]
 mod drivers;
+#[path = "daemon/notices.rs"]
+mod notices;
 #[path = "daemon/reload.rs"]
 mod reload;
 #[path = "daemon/store.rs"]
