@@ -142,7 +142,7 @@ pub struct Target {
 pub struct Remediation {
     /// UUIDv7.
     pub id: RemediationId,
-    /// Which machine, as it was when the remediation was created or approved.
+    /// Which machine, as it was when the remediation was created: what an approval is bound to.
     pub target: Target,
     /// What is, or would be, done.
     pub mode: Mode,

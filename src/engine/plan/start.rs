@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::effect::{Call, CallVerb, EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
+use super::super::remediation::moved_to;
 use super::super::turn::Turn;
 use super::{evidence, fail};
 use crate::domain::{
@@ -27,6 +28,10 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         Ok(instance) => instance.clone(),
         Err(why) => return fail(turn, id, FailureCode::TargetChanged, why),
     };
+    if let Some(elsewhere) = moved_to(turn, record) {
+        let why = format!("its alerts are about instance {elsewhere} now");
+        return fail(turn, id, FailureCode::EvidenceGone, why);
+    }
     let policy = turn.settings().clusters.get(row.cluster_id());
     if !policy.is_some_and(|policy| policy.modes.contains(&row.mode)) {
         let why = format!("no driver of cluster {} can do {} any more", row.cluster_id(), row.mode);
