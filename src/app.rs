@@ -185,7 +185,9 @@ impl Daemon {
             servers.spawn(http::server::serve(listener, http::router(self.shared.clone()), stopping.clone(), DRAIN));
         }
         let mut watching = tokio::spawn(self.watch.run());
-        let code = match begin(&self.shared.inlet, &self.config.borrow().clone()).await {
+        // Taken out first: a borrow inside the `match` would last as long as the daemon runs, and block every reload.
+        let first = Arc::clone(&self.config.borrow());
+        let code = match begin(&self.shared.inlet, &first).await {
             Ok(()) => {
                 let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
