@@ -152,7 +152,8 @@ impl Daemon {
         let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
         let client = HttpClient::new().map_err(|error| other(&error))?;
         let operations = first.storage_path.join("operations");
-        let executors = Executors::new(first.drivers.clone(), operations).map_err(|error| other(&error))?;
+        let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
+        let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
         let hands = Arc::new(Hands {
             executors: Arc::new(executors),
@@ -178,17 +179,18 @@ impl Daemon {
     async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
-        for listener in listeners {
-            if let Ok(address) = listener.local_addr() {
-                info!(%address, "listening on http://{address}");
-            }
-            servers.spawn(http::server::serve(listener, http::router(self.shared.clone()), stopping.clone(), DRAIN));
-        }
         let mut watching = tokio::spawn(self.watch.run());
-        // Taken out first: a borrow inside the `match` would last as long as the daemon runs, and block every reload.
-        let first = Arc::clone(&self.config.borrow());
+        // Not inside the `match`: a borrow there would last as long as the daemon, and no reload could replace it.
+        let first = self.config.borrow().clone();
         let code = match begin(&self.shared.inlet, &first).await {
             Ok(()) => {
+                for listener in listeners {
+                    if let Ok(address) = listener.local_addr() {
+                        info!(%address, "listening on http://{address}");
+                    }
+                    let router = http::router(self.shared.clone());
+                    servers.spawn(http::server::serve(listener, router, stopping.clone(), DRAIN));
+                }
                 let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
                 info!("ready");
@@ -204,12 +206,18 @@ impl Daemon {
                 };
                 live.run(&mut tasks).await
             }
-            Err(why) => failed(&why),
+            // Only a writer that is gone refuses them; its own end says why.
+            Err(_) => writer_ended((&mut self.writer).await),
         };
         let _ = self.ready.send_replace(Err("stopping"));
         notify(&[sd_notify::NotifyState::Stopping]);
-        stop_servers.send_replace(true);
         watching.abort();
+        if code != ExitCode::SUCCESS {
+            // Something broke: no further effect, and nobody is waited for (I34).
+            self.hand_tasks.shutdown().await;
+            servers.shutdown().await;
+        }
+        stop_servers.send_replace(true);
         while let Some(cut_off) = servers.join_next().await {
             if let Ok(cut_off @ 1..) = cut_off {
                 warn!("{cut_off} requests did not end in time and were cut off");
@@ -294,6 +302,8 @@ impl Live<'_> {
         let before = self.config.borrow().clone();
         let next = Arc::new(loaded.config);
         if before.digest == next.digest {
+            // What was refused in between is mended.
+            self.shared.metrics.configured(known(&next), self.hands.clock.now());
             return Ok(());
         }
         if before.listen != next.listen || before.storage_path != next.storage_path {

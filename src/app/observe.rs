@@ -26,15 +26,11 @@ impl Telemetry {
         let held = memory.held().iter().map(|(id, held)| (id.clone(), held.why.clone())).collect();
         let telemetry = Self { metrics, live, held, opened: None, watchdog };
         telemetry.held.values().for_each(|why| telemetry.metrics.held(why));
-        telemetry.count_states();
-        telemetry
-    }
-
-    fn count_states(&self) {
         for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
-            let count = self.live.values().filter(|live| **live == state).count();
-            self.metrics.set_remediations(state, count as u64);
+            let count = telemetry.live.values().filter(|live| **live == state).count();
+            telemetry.metrics.set_remediations(state, count as u64);
         }
+        telemetry
     }
 
     fn remediation(&mut self, row: &Remediation) {
@@ -49,6 +45,7 @@ impl Telemetry {
         if let Some(review) = row.review.as_ref().filter(|_| before == Some(State::PendingApproval)) {
             self.metrics.reviewed(review.at.since(row.created_at));
         }
+        self.metrics.remediation_moved(before, row.state);
         if row.state.is_terminal() {
             self.live.remove(&row.id);
             let began = row.started_at.unwrap_or(row.created_at);
@@ -57,7 +54,6 @@ impl Telemetry {
         } else {
             self.live.insert(row.id, row.state);
         }
-        self.count_states();
     }
 
     fn link(&mut self, link: &Link) {

@@ -142,7 +142,7 @@ pub struct Target {
 pub struct Remediation {
     /// UUIDv7.
     pub id: RemediationId,
-    /// Which machine, as it was when the remediation was created or approved.
+    /// Which machine, as it was when the remediation was created: what an approval is bound to.
     pub target: Target,
     /// What is, or would be, done.
     pub mode: Mode,
@@ -353,7 +353,7 @@ pub struct Attempt {
     pub intended_at: Timestamp,
     /// After this no further call begins.
     pub deadline: Timestamp,
-    /// How many calls were answered `transient`, or were asked about in vain, in a row; the back-off's exponent.
+    /// How many calls came to nothing: `transient`, `unknown`, or asked about in vain; the back-off's exponent.
     pub retries: u32,
     /// Whether the next call must ask (`query`) before it may act.
     pub must_ask: bool,

@@ -62,6 +62,10 @@ pub fn start_waiting(turn: &mut Turn<'_>, cluster: &ClusterId) {
         .map(|row| row.id)
         .collect();
     for id in waiting {
+        // The others are told so already, and ask again by themselves.
+        if guard::has_place(turn.memory(), &turn.settings().limits, cluster).is_err() {
+            break;
+        }
         start(turn, id);
     }
 }

@@ -44,11 +44,14 @@ pub fn may_open(
             return Err((HeldWhy::Settle, Some(settled_at)));
         }
     }
-    if let Some(last) = repairs.iter().find(|repair| starts_cooldown(repair.state)) {
-        let until = last.ended_at.plus(policy.cooldown);
-        if now < until && !mode.is_heavier_than(last.mode) {
-            return Err((HeldWhy::Cooldown, Some(until)));
-        }
+    // Each repair has a cooldown of its own: a light one by hand does not end that of the heavy one before it.
+    let cools_until = repairs
+        .iter()
+        .filter(|repair| starts_cooldown(repair.state) && !mode.is_heavier_than(repair.mode))
+        .map(|repair| repair.ended_at.plus(policy.cooldown))
+        .max();
+    if let Some(until) = cools_until.filter(|until| now < *until) {
+        return Err((HeldWhy::Cooldown, Some(until)));
     }
     Ok(())
 }
@@ -76,22 +79,18 @@ pub fn may_start(memory: &Memory, limits: &Limits, remediation: &Remediation) ->
     if let Some(live) = busy {
         return Err(format!("remediation {} is in flight on host {}", live.remediation.id, remediation.target.host_id));
     }
-    let cap = in_flight_cap(memory, limits, remediation.cluster_id());
-    let in_flight = memory
-        .remediations()
-        .values()
-        .filter(|live| live.remediation.cluster_id() == remediation.cluster_id())
-        .filter(|live| live.remediation.state.is_in_flight())
-        .count();
-    if in_flight >= cap {
-        return Err(format!("{in_flight} of {cap} are in flight in cluster {}", remediation.cluster_id()));
-    }
-    Ok(())
+    has_place(memory, limits, remediation.cluster_id())
+}
+
+/// Is a place in flight free in this cluster? `Err` says in words that none is.
+pub fn has_place(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> Result<(), String> {
+    let (taken, cap) = (memory.places_taken(cluster), in_flight_cap(memory, limits, cluster));
+    if taken < cap { Ok(()) } else { Err(format!("{taken} of {cap} are in flight in cluster {cluster}")) }
 }
 
 /// min(absolute, max(1, ⌊percent of the cluster's instances⌋)); none where the cluster has no instances (I15).
 fn in_flight_cap(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> usize {
-    let eligible = memory.instances().values().filter(|instance| instance.cluster_id == *cluster).count();
+    let eligible = memory.instances_in(cluster);
     if eligible == 0 {
         return 0;
     }
@@ -138,6 +137,18 @@ mod tests {
             assert_eq!(answer(state, Mode::VmOnly, 100 + 1800), Ok(()));
         }
         assert_eq!(answer(State::AutoResolved, Mode::VmOnly, 200), Ok(()));
+    }
+
+    #[test]
+    fn a_lighter_repair_does_not_end_the_cooldown_of_the_heavier_one_before_it() {
+        let host = instance("i-7", "train-a", "gpu-node-7", &[]);
+        let mut memory = memory(std::slice::from_ref(&host));
+        let mut rows = node("i-7", State::Succeeded, Mode::RebootVm, at(200));
+        rows.repairs.extend(node("i-7", State::Cancelled, Mode::HostAware, at(100)).repairs);
+        memory.apply(&Change::NodeMemory(Box::new(rows)));
+        let answer = |now| may_open(&memory, &Policy::default(), &host, Mode::VmOnly, at(201), at(now));
+        assert_eq!(answer(300), Err((HeldWhy::Cooldown, Some(at(100 + 1800)))));
+        assert_eq!(answer(100 + 1800), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::change::Change;
 use super::refusal::{Refusal, Reply};
 use super::turn::Turn;
 use super::{SYSTEM, check_text, require};
-use crate::domain::{ClusterId, Hold, HoldId, InstanceId, Principal, Role, Timestamp};
+use crate::domain::{ClusterId, Hold, HoldId, InstanceId, Principal, Role};
 
 /// The longest hold: a node that needs more is better taken out of the inventory.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -60,22 +60,16 @@ pub fn lift(turn: &mut Turn<'_>, principal: &Principal, id: HoldId) -> Result<Re
     Ok(Reply::Hold(Box::new(Hold { ended, ..hold })))
 }
 
-/// The engine holds a node because only a person can go on, unless it is held already. Says until when.
-pub fn set_for_a_person(
-    turn: &mut Turn<'_>,
-    cluster_id: ClusterId,
-    instance_id: &InstanceId,
-    reason: String,
-) -> Timestamp {
-    if let Some(there) = turn.memory().hold_on(instance_id) {
-        return there.expires_at;
+/// The engine holds a node because only a person can go on, unless it is held already.
+pub fn set_for_a_person(turn: &mut Turn<'_>, cluster_id: ClusterId, instance_id: &InstanceId, reason: String) {
+    if turn.memory().hold_on(instance_id).is_some() {
+        return;
     }
     let id = HoldId::new(turn.new_id());
     let (created_by, created_at, expires_at) = (SYSTEM.to_owned(), turn.now(), turn.now().plus(ENGINE_HOLD));
     let instance_id = instance_id.clone();
     let hold = Hold { id, cluster_id, instance_id, reason, created_by, created_at, expires_at, ended: None };
     turn.record(Change::Hold(Box::new(hold)));
-    expires_at
 }
 
 /// A hold ends, by itself or by a person; policy looks at the node again, and approved repairs ask again.

@@ -11,7 +11,7 @@ use super::effect::Effect;
 use super::names::NameIndex;
 use crate::domain::{
     Alert, AlertState, Cluster, ClusterId, EffectId, Held, Hold, HoldId, HostId, Identity, Instance, InstanceId, Link,
-    NodeMemory, Record, Remediation, RemediationId, Timestamp,
+    NodeMemory, Record, Remediation, RemediationId, State, Timestamp,
 };
 
 /// Who is due at a moment.
@@ -30,14 +30,17 @@ pub enum Subject {
 pub struct Memory {
     clusters: BTreeMap<ClusterId, Cluster>,
     instances: BTreeMap<InstanceId, Instance>,
+    instances_in: BTreeMap<ClusterId, BTreeSet<InstanceId>>,
     names: NameIndex,
     alerts: BTreeMap<Identity, Alert>,
     alerts_of: BTreeMap<InstanceId, BTreeSet<Identity>>,
     remediations: BTreeMap<RemediationId, Record>,
     live_on_host: BTreeMap<HostId, BTreeSet<RemediationId>>,
     live_on: BTreeMap<InstanceId, BTreeSet<RemediationId>>,
-    linked: BTreeMap<Identity, RemediationId>,
+    places_taken: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
+    linked: BTreeMap<Identity, BTreeSet<RemediationId>>,
     holds: BTreeMap<HoldId, Hold>,
+    holds_on: BTreeMap<InstanceId, BTreeSet<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
     nodes: BTreeMap<InstanceId, NodeMemory>,
     pending: BTreeMap<EffectId, Effect>,
@@ -107,15 +110,14 @@ impl Memory {
                 }
                 remove_from(&mut self.live_on_host, &before.remediation.target.host_id, &row.id);
                 remove_from(&mut self.live_on, before.remediation.instance_id(), &row.id);
+                remove_from(&mut self.places_taken, before.remediation.cluster_id(), &row.id);
                 before.links
             }
             None => Vec::new(),
         };
         if row.state.is_terminal() {
             for link in &links {
-                if self.linked.get(&link.identity) == Some(&row.id) {
-                    self.linked.remove(&link.identity);
-                }
+                remove_from(&mut self.linked, &link.identity, &row.id);
             }
             return;
         }
@@ -124,12 +126,16 @@ impl Memory {
         }
         self.live_on_host.entry(row.target.host_id.clone()).or_default().insert(row.id);
         self.live_on.entry(row.instance_id().clone()).or_default().insert(row.id);
+        // One whose evidence is being confirmed is about to start: it keeps its place meanwhile.
+        if row.state.is_in_flight() || (row.state == State::Pending && row.awaits.is_some()) {
+            self.places_taken.entry(row.cluster_id().clone()).or_default().insert(row.id);
+        }
         self.remediations.insert(row.id, Record { remediation: row.clone(), links });
     }
 
     fn apply_link(&mut self, link: &Link) {
         let Some(record) = self.remediations.get_mut(&link.remediation_id) else { return };
-        self.linked.insert(link.identity, link.remediation_id);
+        self.linked.entry(link.identity).or_default().insert(link.remediation_id);
         match record.links.binary_search_by_key(&link.n, |known| known.n) {
             Ok(at) => record.links[at] = link.clone(),
             Err(at) => record.links.insert(at, link.clone()),
@@ -139,9 +145,11 @@ impl Memory {
     fn apply_hold(&mut self, hold: &Hold) {
         if let Some(before) = self.holds.remove(&hold.id) {
             self.agenda.remove(&(before.expires_at, Subject::Hold(hold.id)));
+            remove_from(&mut self.holds_on, &before.instance_id, &hold.id);
         }
         if hold.ended.is_none() {
             self.agenda.insert((hold.expires_at, Subject::Hold(hold.id)));
+            self.holds_on.entry(hold.instance_id.clone()).or_default().insert(hold.id);
             self.holds.insert(hold.id, hold.clone());
         }
     }
@@ -161,9 +169,11 @@ impl Memory {
     fn apply_instance(&mut self, id: &InstanceId, instance: Option<&Instance>) {
         if let Some(before) = self.instances.remove(id) {
             self.names.remove(&before);
+            remove_from(&mut self.instances_in, &before.cluster_id, id);
         }
         if let Some(instance) = instance {
             self.names.insert(instance);
+            self.instances_in.entry(instance.cluster_id.clone()).or_default().insert(id.clone());
             self.instances.insert(id.clone(), instance.clone());
         }
     }
@@ -176,6 +186,11 @@ impl Memory {
     /// Every instance of the inventory.
     pub fn instances(&self) -> &BTreeMap<InstanceId, Instance> {
         &self.instances
+    }
+
+    /// How many of them a cluster has.
+    pub fn instances_in(&self, cluster: &ClusterId) -> usize {
+        self.instances_in.get(cluster).map_or(0, BTreeSet::len)
     }
 
     /// By which names alerts find instances.
@@ -214,14 +229,20 @@ impl Memory {
         live.first().and_then(|id| self.remediations.get(id))
     }
 
-    /// The live remediation that an identity is linked to.
-    pub fn linked_to(&self, identity: Identity) -> Option<RemediationId> {
-        self.linked.get(&identity).copied()
+    /// How many remediations of a cluster are in flight or about to be.
+    pub fn places_taken(&self, cluster: &ClusterId) -> usize {
+        self.places_taken.get(cluster).map_or(0, BTreeSet::len)
+    }
+
+    /// The live remediations that an identity is linked to: two where its alert moved to another instance meanwhile.
+    pub fn linked_to(&self, identity: Identity) -> impl Iterator<Item = RemediationId> {
+        self.linked.get(&identity).into_iter().flatten().copied()
     }
 
     /// The hold on an instance that lasts longest.
     pub fn hold_on(&self, instance: &InstanceId) -> Option<&Hold> {
-        self.holds.values().filter(|hold| hold.instance_id == *instance).max_by_key(|hold| hold.expires_at)
+        let there = self.holds_on.get(instance).into_iter().flatten();
+        there.filter_map(|id| self.holds.get(id)).max_by_key(|hold| hold.expires_at)
     }
 
     /// Every hold that has not ended.

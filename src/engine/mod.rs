@@ -28,8 +28,11 @@ pub mod settings;
 pub mod signs;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use authority::{check_text, require};
@@ -66,8 +69,11 @@ pub struct Step {
 /// Memory, configuration and the source of ids: everything that a step depends on besides its input and the time.
 pub struct Engine {
     memory: Memory,
-    settings: Arc<Settings>,
+    /// Nothing until the first [`Input::Configured`]: without rules, drivers and times nothing can be decided.
+    settings: Option<Arc<Settings>>,
     ids: IdSource,
+    /// Effects that an earlier process left pending; what this one wanted is on its way and is not asked for again.
+    inherited: BTreeSet<EffectId>,
 }
 
 impl Engine {
@@ -77,7 +83,8 @@ impl Engine {
         for change in live {
             memory.apply(change);
         }
-        Self { memory, settings: Arc::default(), ids: IdSource::new(seed) }
+        let inherited = memory.pending().keys().copied().collect();
+        Self { memory, settings: None, ids: IdSource::new(seed), inherited }
     }
 
     /// What it knows.
@@ -85,8 +92,10 @@ impl Engine {
         &self.memory
     }
 
-    /// When it has to be stepped again even if nothing happens.
+    /// When it has to be stepped again even if nothing happens. Before there is a configuration nothing is due: an overdue
+    /// repair would find no driver, and fail.
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.settings.as_ref()?;
         self.memory.agenda().first().map(|(at, _)| *at)
     }
 
@@ -107,21 +116,21 @@ impl Engine {
     /// Takes one input.
     pub fn step(&mut self, now: Timestamp, input: Input, past: Past) -> Step {
         if let Input::Configured(configured) = &input {
-            self.settings = Arc::clone(&configured.settings);
+            self.settings = Some(Arc::clone(&configured.settings));
         }
-        let settings = Arc::clone(&self.settings);
+        let settings = self.settings.clone().unwrap_or_default();
         let mut turn = Turn::new(&mut self.memory, &settings, &mut self.ids, now, past);
-        let reply = take(&mut turn, input);
+        let reply = take(&mut turn, input, &mut self.inherited);
         settle(&mut turn);
         let Made { changes, effects, decisions } = turn.made();
         Step { changes, effects, reply, decisions }
     }
 }
 
-fn take(turn: &mut Turn<'_>, input: Input) -> Reply {
+fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -> Reply {
     match input {
         Input::Configured(configured) => configured::take(turn, *configured),
-        Input::Started => restart(turn),
+        Input::Started => restart(turn, &std::mem::take(inherited)),
         Input::Delivered(delivery) => return health::deliver(turn, delivery),
         Input::Asked(principal, command) => {
             return commands::take(turn, &principal, command).unwrap_or_else(Reply::Refused);
@@ -166,8 +175,8 @@ fn settled(turn: &mut Turn<'_>, effect_id: EffectId) -> Option<EffectKind> {
 }
 
 /// Asks again for everything that was pending. A call may or may not have left the last process, so it becomes a question.
-fn restart(turn: &mut Turn<'_>) {
-    let pending: Vec<Effect> = turn.memory().pending().values().cloned().collect();
+fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
+    let pending: Vec<Effect> = inherited.iter().filter_map(|id| turn.memory().pending().get(id).cloned()).collect();
     for effect in pending {
         match &effect.kind {
             EffectKind::Call(call) => {

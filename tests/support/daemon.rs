@@ -1,6 +1,7 @@
 //! The daemon as a process: started as an operator starts it, ended as a machine ends it.
 
 use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -213,12 +214,17 @@ pub fn together(remediation: &Value) -> String {
 }
 
 /// `remedyd serve` for a site.
-pub fn serve(site: &Site) -> Command {
+fn serve(site: &Site) -> Command {
+    serve_on(site, site.daemon_address())
+}
+
+/// `remedyd serve` for a site, at another address.
+pub fn serve_on(site: &Site, address: SocketAddr) -> Command {
     let mut command = remedyd();
     command
         .arg("serve")
         .arg(format!("--config.file={}", site.config_file().display()))
-        .arg(format!("--web.listen-address={}", site.daemon_address()))
+        .arg(format!("--web.listen-address={address}"))
         .arg(format!("--storage.path={}", site.path("data").display()));
     command
 }
@@ -231,9 +237,9 @@ pub fn remedyd() -> Command {
 }
 
 /// Runs a daemon that is expected to end by itself, and says how and with which words.
-pub fn refused(site: &Site) -> (Option<i32>, String) {
+pub fn refused(site: &Site, mut command: Command) -> (Option<i32>, String) {
     let path = site.path("refused.log");
-    let mut child = serve(site).stderr(File::create(&path).unwrap()).spawn().unwrap();
+    let mut child = command.stderr(File::create(&path).unwrap()).spawn().unwrap();
     let since = Stopwatch::start();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod fixtures;
 pub mod posts;
 pub mod receiver;
+pub mod relay;
 pub mod site;
 
 use std::fmt::Display;

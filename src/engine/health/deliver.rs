@@ -21,7 +21,7 @@ pub fn wanted(memory: &Memory, delivery: &Delivery) -> Vec<PastKey> {
         let identity = Identity::of(&delivery.source, &report.labels);
         let is_known = memory.alerts().get(&identity).is_some_and(|open| match report.status {
             ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
-            ReportStatus::Resolved => report.ended_at.is_none_or(|end| end >= open.started_at),
+            ReportStatus::Resolved => open.episode == 1 && report.ended_at.is_none_or(|end| end >= open.started_at),
         });
         (!is_known).then_some(PastKey::Episodes(identity))
     });
@@ -148,8 +148,9 @@ fn assert_again(turn: &mut Turn<'_>, before: Alert, said: Said) -> bool {
     if alert == before {
         return false;
     }
-    // Another state or another code may call for something else; a new time or text does not.
-    if (alert.state, alert.xid, alert.muted) != (before.state, before.xid, before.muted) {
+    // Another state, another code or another verdict of the driver may call for something else; a new time does not.
+    let reads = |alert: &Alert| (alert.state, alert.muted, finding(&alert.labels, &alert.annotations));
+    if reads(&alert) != reads(&before) {
         turn.touch(alert.instance());
     }
     turn.record_alert(alert);

@@ -58,11 +58,11 @@ pub fn acted(turn: &mut Turn<'_>, asked: &Call, answer: Answer) {
             amend(turn, id, |row| {
                 if let Some(attempt) = &mut row.attempt {
                     attempt.must_ask = true;
-                    attempt.retries = 0;
                 }
-                row.waits_for = Some(format!("the outcome is unknown: {detail}"));
-                row.next_try = Some(now);
             });
+            // It is asked about at once the first time; a driver that dies in every act is left in peace for longer and longer.
+            let pause = attempt.retries.checked_sub(1).map_or(Duration::ZERO, back_off);
+            put_off(turn, id, now.plus(pause), format!("the outcome is unknown: {detail}"));
         }
         (CallVerb::Query, Outcome::Unknown | Outcome::Transient) => ask_later(turn, id, &attempt, &detail),
         (CallVerb::Query, Outcome::Absent) => {
@@ -111,7 +111,8 @@ fn try_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: 
 
 /// Questions may go on for as long again as the act itself: an act that ran into its deadline leaves no other time.
 fn ask_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: &str) {
-    let next_try = turn.now().plus(back_off(attempt.retries));
+    // The act's own lost answer was the first that came to nothing.
+    let next_try = turn.now().plus(back_off(attempt.retries.saturating_sub(1)));
     if next_try >= asking_ends(attempt) {
         let Some(record) = turn.memory().remediations().get(&id) else { return };
         let target = record.remediation.target.clone();

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::super::effect::{Call, CallVerb, EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
+use super::super::remediation::moved_to;
 use super::super::turn::Turn;
 use super::{evidence, fail};
 use crate::domain::{
-    Attempt, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
+    Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
 };
 use crate::engine::SYSTEM;
 
@@ -19,19 +20,26 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), String>) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let row = record.remediation.clone();
-    if row.state != State::Pending || row.awaits.is_some() {
+    // All its alerts may have cleared while its evidence was being confirmed: then it waits to resolve.
+    if row.state != State::Pending || row.awaits.is_some() || row.due.is_some_and(|due| due.why == DueWhy::Resolve) {
         return;
     }
     let instance = match same_machine(turn, &row.target) {
         Ok(instance) => instance.clone(),
         Err(why) => return fail(turn, id, FailureCode::TargetChanged, why),
     };
+    if let Some(elsewhere) = moved_to(turn, record) {
+        let why = format!("its alerts are about instance {elsewhere} now");
+        return fail(turn, id, FailureCode::EvidenceGone, why);
+    }
     let policy = turn.settings().clusters.get(row.cluster_id());
     if !policy.is_some_and(|policy| policy.modes.contains(&row.mode)) {
         let why = format!("no driver of cluster {} can do {} any more", row.cluster_id(), row.mode);
         return fail(turn, id, FailureCode::NoDriver, why);
     }
     if let Err(why) = may_start {
+        // Time in a queue is no doubt about the evidence.
+        amend(turn, id, |row| row.validating_since = None);
         return wait(turn, id, why, ASK_AGAIN);
     }
     let wanted = if needs_validation(turn, &row) { evidence(turn, &row, true) } else { Default::default() };

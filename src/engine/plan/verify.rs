@@ -7,7 +7,7 @@ use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
 use super::{evidence, fail};
-use crate::domain::{FailureCode, RemediationId, State};
+use crate::domain::{DueWhy, FailureCode, RemediationId, State};
 use crate::engine::SYSTEM;
 
 /// How soon a source that could not be read, or that still shows an alert, is read again.
@@ -38,11 +38,12 @@ pub fn verified(turn: &mut Turn<'_>, id: RemediationId, found: Result<Vec<Sighti
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let why = match found {
         Ok(sighted) if sighted.is_empty() => {
-            // One of its alerts may have come back while the question was out.
-            if record.remediation.clear_since.is_some() {
-                return succeed(turn, id);
-            }
-            return;
+            // One of its alerts may have come back while the question was out, and even cleared again: then it soaks anew.
+            let now = turn.now();
+            let is_soaked = record.remediation.due.is_some_and(|due| due.why == DueWhy::Soak && due.at <= now);
+            return if is_soaked {
+                succeed(turn, id)
+            };
         }
         Ok(sighted) => format!("{} of its alerts still stand at their source", sighted.len()),
         Err(why) => format!("its alerts cleared, and that could not be confirmed: {why}"),

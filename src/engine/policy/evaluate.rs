@@ -8,7 +8,8 @@ use super::super::turn::Turn;
 use super::super::{guard, holds};
 use super::judge::{Verdict, judge};
 use crate::domain::{
-    Alert, AlertState, AutoResolve, Decided, Held, HeldWhy, Identity, Instance, InstanceId, Mode, RuleId, Timestamp,
+    Alert, AlertState, AutoResolve, Decided, Held, HeldWhy, Identity, Instance, InstanceId, Mode, RemediationId,
+    RuleId, Timestamp,
 };
 use crate::engine::Change;
 
@@ -45,68 +46,91 @@ pub fn evaluate(turn: &mut Turn<'_>, id: &InstanceId) {
         return;
     };
     let wants = read(turn, &instance);
-    if let Some(live) = turn.memory().live_on(id) {
-        let (live, opened_at) = (live.remediation.id, live.remediation.created_at);
-        for want in &wants.ready {
-            if remediation::link(turn, live, want.alert) {
-                turn.decide(&want.rule, Decided::Linked);
-            }
+    let live = turn.memory().live_on(id).map(|live| (live.remediation.id, live.remediation.created_at));
+    let in_the_way = match live {
+        Some((live, opened_at)) => {
+            grow(turn, &instance, &wants, live, opened_at);
+            Ok(())
         }
-        attach(turn, &wants, live, opened_at);
-        if let Some(heaviest) = heaviest(turn, &instance, &wants.ready) {
-            let opening = opening(&instance, &wants.ready, &heaviest, turn);
-            if remediation::raise(turn, live, &opening) {
-                turn.decide(&heaviest.rule, Decided::Raised);
-            }
+        None => propose(turn, &instance, &wants),
+    };
+    // Whatever waits or is live: when a rule's `for` passes, its alert is to be linked, and may raise the mode.
+    let ready_at = wants.not_before.as_ref().map(|(at, ..)| *at);
+    match (in_the_way, &wants.not_before) {
+        (Err(held), _) => {
+            let until = held.until.into_iter().chain(ready_at).min();
+            hold_back(turn, Held { until, ..held });
         }
-        turn.stirred.insert(live);
-    } else if let Err(held) = propose(turn, &instance, &wants) {
-        hold_back(turn, held);
-        return;
-    }
-    // What is not ready yet joins the live one, and may raise its mode, when its rule's `for` is over.
-    match &wants.not_before {
-        Some((at, rule, mode)) => {
-            let held = held(&instance, rule, Some(*mode), HeldWhy::For, turn.now());
-            hold_back(turn, Held { until: Some(*at), ..held });
+        (Ok(()), Some((at, rule, mode))) => {
+            let held = held(turn, &instance, rule, Some(*mode), HeldWhy::For, Some(*at));
+            hold_back(turn, held);
         }
-        None => release(turn, id),
+        (Ok(()), None) => release(turn, id),
     }
 }
 
-/// Opens a proposal, or says what is in the way; `Ok` where nothing is wanted too.
+/// Links what concerns a live remediation, and raises its mode where something heavier is wanted.
+fn grow(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants, live: RemediationId, opened_at: Timestamp) {
+    for want in &wants.ready {
+        if remediation::link(turn, live, want.alert) {
+            turn.decide(&want.rule, Decided::Linked);
+        }
+    }
+    attach(turn, wants, live, opened_at);
+    if let Some(heaviest) = heaviest(turn, instance, &wants.ready) {
+        let opening = opening(instance, &wants.ready, &heaviest, turn);
+        if remediation::raise(turn, live, &opening) {
+            turn.decide(&heaviest.rule, Decided::Raised);
+        }
+    }
+    turn.stirred.insert(live);
+}
+
+fn held(
+    turn: &Turn<'_>,
+    instance: &Instance,
+    rule: &RuleId,
+    mode: Option<Mode>,
+    why: HeldWhy,
+    until: Option<Timestamp>,
+) -> Held {
+    let (cluster_id, instance_id) = (instance.cluster_id.clone(), instance.id.clone());
+    Held { cluster_id, instance_id, rule: rule.clone(), mode, why, since: turn.now(), until }
+}
+
+/// Opens a proposal, or says what is in the way; `Ok` where nothing is wanted yet too.
 fn propose(turn: &mut Turn<'_>, instance: &Instance, wants: &Wants) -> Result<(), Held> {
-    let now = turn.now();
-    let held = |rule: &RuleId, mode: Option<Mode>, why: HeldWhy, until: Option<Timestamp>| Held {
-        until,
-        ..held(instance, rule, mode, why, now)
-    };
     let Some(first) = wants.ready.first() else {
         return match (&wants.not_before, &wants.support) {
-            (Some((at, rule, mode)), _) => Err(held(rule, Some(*mode), HeldWhy::For, Some(*at))),
-            (None, Some(rule)) => Err(held(rule, None, HeldWhy::ContactSupport, None)),
-            (None, None) => Ok(()),
+            (None, Some(rule)) => Err(held(turn, instance, rule, None, HeldWhy::ContactSupport, None)),
+            (Some(_), _) | (None, None) => Ok(()),
         };
     };
     let Some(heaviest) = heaviest(turn, instance, &wants.ready) else {
-        let held = held(&first.rule, Some(first.mode), HeldWhy::NoDriver, None);
-        let reason = format!(
-            "rule {} wants {}, and the driver of cluster {} can do neither that nor anything heavier",
-            first.rule, first.mode, instance.cluster_id
-        );
-        let until = holds::set_for_a_person(turn, instance.cluster_id.clone(), &instance.id, reason);
-        return Err(Held { until: Some(until), ..held });
+        let held = held(turn, instance, &first.rule, Some(first.mode), HeldWhy::NoDriver, None);
+        // The node is held once: a person who lifts that hold means to act, and must be able to.
+        let is_told = turn.memory().held().get(&instance.id).is_some_and(|before| before.why == HeldWhy::NoDriver);
+        if !is_told {
+            let reason = format!(
+                "rule {} wants {}, and the driver of cluster {} can do neither that nor anything heavier",
+                first.rule, first.mode, instance.cluster_id
+            );
+            holds::set_for_a_person(turn, instance.cluster_id.clone(), &instance.id, reason);
+        }
+        let until = turn.memory().hold_on(&instance.id).map(|hold| hold.expires_at);
+        return Err(Held { until, ..held });
     };
     // The youngest cause counts: one that began after the last repair is enough to act on.
     let newest = wants.ready.iter().map(|want| want.started_at).max().unwrap_or(heaviest.started_at);
     guard::may_open(turn.memory(), &turn.settings().policy, instance, heaviest.mode, newest, turn.now())
-        .map_err(|(why, until)| held(&heaviest.rule, Some(heaviest.mode), why, until))?;
+        .map_err(|(why, until)| held(turn, instance, &heaviest.rule, Some(heaviest.mode), why, until))?;
     let opening = opening(instance, &wants.ready, &heaviest, turn);
     turn.decide(&heaviest.rule, Decided::Opened);
     let opened = remediation::open(turn, instance, &opening);
     for want in &wants.ready {
         remediation::link(turn, opened, want.alert);
     }
+    let now = turn.now();
     attach(turn, wants, opened, now);
     turn.stirred.insert(opened);
     Ok(())
@@ -187,7 +211,7 @@ fn is_near(one: Timestamp, other: Timestamp) -> bool {
 }
 
 /// Links codes that call for nothing themselves and came in the same burst as the remediation.
-fn attach(turn: &mut Turn<'_>, wants: &Wants, live: crate::domain::RemediationId, opened_at: Timestamp) {
+fn attach(turn: &mut Turn<'_>, wants: &Wants, live: RemediationId, opened_at: Timestamp) {
     for identity in &wants.attached {
         let opened = turn.memory().alerts().get(identity).map(|alert| alert.opened_at);
         if opened.is_some_and(|at| is_near(at, opened_at)) {
@@ -224,19 +248,6 @@ fn opening(instance: &Instance, wants: &[Want], heaviest: &Want, turn: &Turn<'_>
         auto_resolve: if is_never { AutoResolve::Never } else { AutoResolve::Alert },
         alert: heaviest.alert,
         reason: format!("{what}{code} on {}", instance.name),
-    }
-}
-
-/// What waits, for no set time.
-fn held(instance: &Instance, rule: &RuleId, mode: Option<Mode>, why: HeldWhy, since: Timestamp) -> Held {
-    Held {
-        cluster_id: instance.cluster_id.clone(),
-        instance_id: instance.id.clone(),
-        rule: rule.clone(),
-        mode,
-        why,
-        since,
-        until: None,
     }
 }
 

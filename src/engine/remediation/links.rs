@@ -1,10 +1,12 @@
 //! The alerts of a remediation: linked once per identity, never taken away, kept in step with their episodes.
 
-use super::super::lifecycle::amend;
+use super::super::lifecycle::{Verb, amend, transit};
 use super::super::signs::annotation;
 use super::super::turn::Turn;
-use crate::domain::{Alert, AlertState, Identity, Link, RemediationId, Timestamp};
-use crate::engine::Change;
+use crate::domain::{
+    Alert, AlertState, Identity, InstanceId, Link, Record, Remediation, RemediationId, Timestamp, Trigger,
+};
+use crate::engine::{Change, SYSTEM};
 
 /// Links an open episode. False: it is linked already, or does not exist.
 pub fn link(turn: &mut Turn<'_>, id: RemediationId, identity: Identity) -> bool {
@@ -54,8 +56,39 @@ pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
         }
     }
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    let clear_since = clear_since(&record.links);
+    let clear_since = clear_since(&record.links).and_then(|since| with_omitted(turn, &record.remediation, since));
     amend(turn, id, |row| row.clear_since = clear_since);
+    withdraw(turn, id);
+}
+
+/// A proposal for a machine that its alerts turned out not to be about must not wait for an approval.
+fn withdraw(turn: &mut Turn<'_>, id: RemediationId) {
+    let Some(record) = turn.memory().remediations().get(&id) else { return };
+    if let Some(elsewhere) = moved_to(turn, record) {
+        let note = format!("its alerts are about instance {elsewhere} now");
+        let reason = note.clone();
+        // The table lets only a proposal be superseded; what is approved already is looked at before its act.
+        transit(turn, id, Verb::Supersede, SYSTEM, &reason, |row| row.note = Some(note));
+    }
+}
+
+/// The instance that the open linked alerts are about, where the inventory moved all of them away from the machine that an
+/// AUTOMATED remediation would repair.
+pub fn moved_to(turn: &Turn<'_>, record: &Record) -> Option<InstanceId> {
+    let row = &record.remediation;
+    let mut open = record.links.iter().filter_map(|link| turn.memory().alerts().get(&link.identity));
+    let elsewhere = open.next()?.instance().filter(|there| *there != row.instance_id())?;
+    let is_all = open.all(|alert| alert.instance().is_some_and(|there| there != row.instance_id()));
+    (row.trigger == Trigger::Automated && is_all).then(|| elsewhere.clone())
+}
+
+/// Since when the alerts are clear too that are only counted: they have no link that says when, so it is since we noticed.
+fn with_omitted(turn: &Turn<'_>, row: &Remediation, since: Timestamp) -> Option<Timestamp> {
+    if row.links_omitted == 0 {
+        return Some(since);
+    }
+    let is_open = turn.memory().alerts_of(row.instance_id()).any(|alert| alert.remediation_id == Some(row.id));
+    (!is_open).then(|| row.clear_since.unwrap_or(turn.now()).max(since))
 }
 
 /// The link as it should be, where it is not.
