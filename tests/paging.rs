@@ -28,8 +28,7 @@ fn site() -> Site {
 
 /// Creates the `n`-th remediation and calls it off again, unless it is to stay.
 fn create(client: &Client, n: usize, stays: bool) -> String {
-    let path =
-        format!("/v1/compute/clusters/train-a/instances/{}/remediations", INSTANCES[n % INSTANCES.len()]);
+    let path = format!("/v1/compute/clusters/train-a/instances/{}/remediations", INSTANCES[n % INSTANCES.len()]);
     let mode = format!("REMEDIATION_MODE_{}", MODES[n % MODES.len()]);
     let row = client.post(&path, &json!({"mode": mode, "reason": format!("number {n}")})).json();
     let id = row["id"].as_str().unwrap().to_owned();
