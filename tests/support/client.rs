@@ -66,7 +66,10 @@ impl Client {
         let sent = stream.write_all(request);
         let mut text = Vec::new();
         let read = stream.read_to_end(&mut text);
-        match Answer::read(&String::from_utf8_lossy(&text)) {
+        let text = String::from_utf8_lossy(&text);
+        // The answer to HEAD announces a body that does not come.
+        let answer = if request.starts_with(b"HEAD ") { Answer::head(&text) } else { Answer::read(&text) };
+        match answer {
             Some(answer) => Ok(answer),
             None => sent.and(read).and(Err(io::ErrorKind::UnexpectedEof.into())),
         }
@@ -84,17 +87,19 @@ impl Client {
 impl Answer {
     /// Nothing where the answer was cut off.
     pub fn read(text: &str) -> Option<Self> {
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head.lines().find_map(|line| {
+        let answer = Self::head(text)?;
+        let length = answer.head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
-        (length.is_none_or(|length| length == body.len())).then(|| Self {
-            status,
-            head: head.to_owned(),
-            body: body.to_owned(),
-        })
+        length.is_none_or(|length| length == answer.body.len()).then_some(answer)
+    }
+
+    /// Whatever came after the head, as the body.
+    fn head(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { status, head: head.to_owned(), body: body.to_owned() })
     }
 
     pub fn is_success(&self) -> bool {
