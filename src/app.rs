@@ -152,7 +152,8 @@ impl Daemon {
         let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
         let client = HttpClient::new().map_err(|error| other(&error))?;
         let operations = first.storage_path.join("operations");
-        let executors = Executors::new(first.drivers.clone(), operations).map_err(|error| other(&error))?;
+        let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
+        let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
         let hands = Arc::new(Hands {
             executors: Arc::new(executors),
@@ -179,7 +180,9 @@ impl Daemon {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
         let mut watching = tokio::spawn(self.watch.run());
-        let code = match begin(&self.shared.inlet, &self.config.borrow().clone()).await {
+        // Not inside the `match`: a borrow there would last as long as the daemon, and no reload could replace it.
+        let first = self.config.borrow().clone();
+        let code = match begin(&self.shared.inlet, &first).await {
             Ok(()) => {
                 for listener in listeners {
                     if let Ok(address) = listener.local_addr() {
@@ -299,6 +302,8 @@ impl Live<'_> {
         let before = self.config.borrow().clone();
         let next = Arc::new(loaded.config);
         if before.digest == next.digest {
+            // What was refused in between is mended.
+            self.shared.metrics.configured(known(&next), self.hands.clock.now());
             return Ok(());
         }
         if before.listen != next.listen || before.storage_path != next.storage_path {

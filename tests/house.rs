@@ -9,6 +9,7 @@ mod reading;
 mod rules;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -179,4 +180,20 @@ fn what_is_allowed_is_not_found() {
     // The decoys end before this: the same file with one more line is found.
     let text = format!("//! Says why.\n{decoys}\nuse crate::store::reader::Reader;");
     assert_eq!(rules::judge(&[Source::new("src/engine/guard.rs", &text)], &dependencies()).len(), 1);
+}
+
+#[test]
+fn the_walks_through_the_files_name_each_file_once_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = fs::read_to_string(root.join("lib.rs")).unwrap();
+    let walks: Vec<&str> = text.split("//! # One ").skip(1).collect();
+    assert_eq!(walks.len(), 2, "one alert and one approval are walked through");
+    for walk in walks {
+        let named: Vec<&str> = walk.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect();
+        assert!(named.len() > 8, "{named:?}");
+        for (at, name) in named.iter().enumerate() {
+            assert!(!named[..at].contains(name), "{name} is named twice");
+            assert!(root.join(name).is_file() || root.join("engine").join(name).is_file(), "there is no {name}");
+        }
+    }
 }

@@ -13,8 +13,6 @@ use crate::writer::Observer;
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     live: BTreeMap<RemediationId, State>,
-    /// How many of them are in each state.
-    states: BTreeMap<State, u64>,
     held: BTreeMap<InstanceId, HeldWhy>,
     /// The automated remediation that this step opened, and when: its first link tells how long detection took.
     opened: Option<(RemediationId, Timestamp)>,
@@ -24,33 +22,15 @@ pub struct Telemetry {
 impl Telemetry {
     /// Begins with what the engine remembered at start.
     pub fn new(metrics: Arc<Metrics>, memory: &Memory, watchdog: bool) -> Self {
+        let live = memory.remediations().iter().map(|(id, record)| (*id, record.remediation.state)).collect();
         let held = memory.held().iter().map(|(id, held)| (id.clone(), held.why.clone())).collect();
-        let states = State::ALL.into_iter().filter(|state| !state.is_terminal()).map(|state| (state, 0)).collect();
-        let mut telemetry = Self { metrics, live: BTreeMap::new(), states, held, opened: None, watchdog };
+        let telemetry = Self { metrics, live, held, opened: None, watchdog };
         telemetry.held.values().for_each(|why| telemetry.metrics.held(why));
-        for (state, count) in &telemetry.states {
-            telemetry.metrics.set_remediations(*state, *count);
-        }
-        for (id, record) in memory.remediations() {
-            telemetry.stands(*id, record.remediation.state);
+        for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
+            let count = telemetry.live.values().filter(|live| **live == state).count();
+            telemetry.metrics.set_remediations(state, count as u64);
         }
         telemetry
-    }
-
-    /// Keeps where a remediation stands, and the numbers in step.
-    fn stands(&mut self, id: RemediationId, state: State) {
-        let before = if state.is_terminal() { self.live.remove(&id) } else { self.live.insert(id, state) };
-        if let Some(count) = before.and_then(|before| self.states.get_mut(&before)) {
-            *count -= 1;
-        }
-        if let Some(count) = self.states.get_mut(&state) {
-            *count += 1;
-        }
-        for state in before.into_iter().chain([state]) {
-            if let Some(count) = self.states.get(&state) {
-                self.metrics.set_remediations(state, *count);
-            }
-        }
     }
 
     fn remediation(&mut self, row: &Remediation) {
@@ -65,12 +45,15 @@ impl Telemetry {
         if let Some(review) = row.review.as_ref().filter(|_| before == Some(State::PendingApproval)) {
             self.metrics.reviewed(review.at.since(row.created_at));
         }
+        self.metrics.remediation_moved(before, row.state);
         if row.state.is_terminal() {
+            self.live.remove(&row.id);
             let began = row.started_at.unwrap_or(row.created_at);
             let took = row.ended_at.map(|ended| ended.since(began)).unwrap_or_default();
             self.metrics.remediation_ended(row.mode, row.state, took);
+        } else {
+            self.live.insert(row.id, row.state);
         }
-        self.stands(row.id, row.state);
     }
 
     fn link(&mut self, link: &Link) {

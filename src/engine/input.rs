@@ -1,5 +1,6 @@
 //! Everything that can reach the engine: the one door in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct Configured {
 pub struct Delivery {
     /// Who sent it.
     pub source: SourceId,
+    /// Of which clusters whoever delivered it may speak; nothing means of all.
+    pub clusters: Option<BTreeSet<ClusterId>>,
     /// The alerts that could be read, in the order of the message.
     pub reports: Vec<Report>,
     /// The alerts that could not.

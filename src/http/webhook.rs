@@ -112,7 +112,7 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
     let mut items = items.into_iter().peekable();
     let mut first = true;
     while items.peek().is_some() {
-        let chunk = chunk(&source, items.by_ref().take(CHUNK));
+        let chunk = chunk(&source, &asker, items.by_ref().take(CHUNK));
         let part = submit(&shared, asker.cause(), chunk, first).await?;
         shared.metrics.delivered(&source, part);
         taken.stored += part.stored;
@@ -128,8 +128,9 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
         .into_response())
 }
 
-fn chunk(source: &SourceId, items: impl Iterator<Item = Item>) -> Delivery {
-    let mut delivery = Delivery { source: source.clone(), reports: Vec::new(), dead: Vec::new() };
+fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) -> Delivery {
+    let clusters = asker.principal.clusters.clone();
+    let mut delivery = Delivery { source: source.clone(), clusters, reports: Vec::new(), dead: Vec::new() };
     for item in items {
         match item {
             Item::Read(report) => delivery.reports.push(report),

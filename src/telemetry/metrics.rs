@@ -30,7 +30,8 @@ const ALERTS_STORED: Named = ("remedyd_alerts_stored_total", "Received alerts th
 const ALERTS_MERGED: Named = ("remedyd_alerts_merged_total", "Received alerts that said nothing new, by source.");
 const ALERTS_DEAD: Named =
     ("remedyd_alerts_dead_lettered_total", "Received alerts that could not be read and are kept as they came.");
-const REMEDIATIONS: Named = ("remedyd_remediations", "Remediations in store, by state.");
+const REMEDIATIONS: Named =
+    ("remedyd_remediations", "Live remediations by state; of terminal states, those that ended since the start.");
 const OPENED: Named = ("remedyd_remediations_opened_total", "Remediations created, by trigger and first mode.");
 const DURATION: Named = (
     "remedyd_remediation_duration_seconds",
@@ -215,6 +216,15 @@ impl Metrics {
     /// How many remediations are in `state`.
     pub fn set_remediations(&self, state: State, n: u64) {
         self.remediations.with_label_values(&[state.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// A remediation left one state, unless it is new, and came to another. Of states in which it ends, what ended since
+    /// the start is counted.
+    pub fn remediation_moved(&self, from: Option<State>, to: State) {
+        if let Some(from) = from {
+            self.remediations.with_label_values(&[from.as_str()]).dec();
+        }
+        self.remediations.with_label_values(&[to.as_str()]).inc();
     }
 
     /// A remediation was created.

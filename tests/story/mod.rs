@@ -43,7 +43,8 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         "gone" => world.gone(rest[0]),
         "catalogue" => world.catalogue(rest),
         "rule" => rule(world, line),
-        "fires" | "resolves" => world.report(*verb == "fires", rest),
+        "fires" | "resolves" => world.deliver(words.split(|word| *word == "&")),
+        "again" => world.deliver_again(),
         "approve" | "reject" | "cancel" => world.review(verb, rest),
         "create" => world.create(rest),
         "hold" => world.hold(rest),
@@ -127,10 +128,13 @@ fn rule(world: &mut World, line: &str) -> Result<(), String> {
 
 /// `expect i-7 PENDING_APPROVAL host_aware linked=2 clear=1 because=… waits=…`, `expect i-7 nothing`,
 /// `expect i-7 held cooldown`, `expect i-7 records=2`, `expect alert NAME STATE`, `expect call act`, `expect acts=1`,
-/// `expect look`, `expect idle`, `expect notices=3`.
+/// `expect look`, `expect idle`, `expect notices=3`, `expect open NAME STATE`, where `nothing` means that no episode is.
+///
+/// Of a remediation: `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
 fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
     match words {
         ["alert", name, state] => same("the alert", world.alert_state(name), (*state).to_owned()),
+        ["open", name, state] => same("the open episode", world.open_episode(name), (*state).to_owned()),
         ["call", verb] => same("the waiting call", world.waiting_call(), Some((*verb).to_owned())),
         ["look"] => same("whether a look is waiting", world.waiting_look(), true),
         ["idle"] => same("waiting calls and looks", (world.waiting_call(), world.waiting_look()), (None, false)),
@@ -154,6 +158,16 @@ fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
                     Some(("clear", n)) => {
                         let clear = links.iter().filter(|link| link.cleared_at.is_some()).count();
                         same("clear alerts", clear.to_string().as_str(), n)?;
+                    }
+                    Some(("open", n)) => {
+                        let open = links.iter().filter(|link| link.cleared_at.is_none()).count();
+                        same("open alerts", open.to_string().as_str(), n)?;
+                    }
+                    Some(("at_least", mode)) => {
+                        let mode = Mode::parse(mode).ok_or("which mode?")?;
+                        if mode.is_heavier_than(row.mode) {
+                            return Err(format!("the mode: {}, lighter than {mode}", row.mode));
+                        }
                     }
                     Some(("version", n)) => same("the version", row.version.to_string().as_str(), n)?,
                     Some(("because", why)) => {

@@ -31,6 +31,8 @@ pub struct World {
     acts: usize,
     notices: usize,
     started: BTreeMap<Identity, Timestamp>,
+    /// The last message.
+    said: Delivery,
     refusal: Option<String>,
     seed: u64,
 }
@@ -170,6 +172,7 @@ impl World {
             acts: 0,
             notices: 0,
             started: BTreeMap::new(),
+            said: delivery(),
             refusal: None,
             seed: 1,
         }
@@ -299,19 +302,55 @@ impl World {
         })
     }
 
-    /// `fires NAME k=v… [summary=…] [start=-30s|5m]`; without `start`, a firing begins now and a reminder keeps its start.
-    pub fn report(&mut self, fires: bool, words: &[&str]) -> Result<(), String> {
-        let mut options = pairs(&words[1..])?;
+    /// `fires NAME k=v… [summary=…] [start=-30s|5m] & resolves NAME k=v… [end=…]`: one message, one or more alerts.
+    /// Without `start`, a firing begins now and a reminder keeps its start. `by=` names the clusters of the sender's token.
+    pub fn deliver<'a>(&mut self, alerts: impl Iterator<Item = &'a [&'a str]>) -> Result<(), String> {
+        self.said = delivery();
+        self.said.reports = alerts.map(|words| self.report(words)).collect::<Result<_, _>>()?;
+        self.hand_in().map(|_| ())
+    }
+
+    /// The last message once more, at the same moment: it says nothing new.
+    pub fn deliver_again(&mut self) -> Result<(), String> {
+        match self.hand_in()? {
+            0 => Ok(()),
+            stored => Err(format!("{stored} alerts of a message that came again changed something")),
+        }
+    }
+
+    /// Says how many of the last message's alerts changed something.
+    fn hand_in(&mut self) -> Result<u64, String> {
+        let received = self.said.reports.len() as u64;
+        let reply = self.input(Input::Delivered(self.said.clone()));
+        let Reply::Received { stored, merged, dead_lettered } = reply else { return Err(format!("{reply:?}")) };
+        let may_refuse = self.said.clusters.is_some();
+        if stored + merged + dead_lettered != received || (dead_lettered > 0 && !may_refuse) {
+            return Err(format!(
+                "{received} alerts received, {stored} stored, {merged} merged, {dead_lettered} refused"
+            ));
+        }
+        self.turn();
+        Ok(stored)
+    }
+
+    fn report(&mut self, words: &[&str]) -> Result<Report, String> {
+        let [verb @ ("fires" | "resolves"), name, rest @ ..] = words else {
+            return Err("an alert fires or resolves".to_owned());
+        };
+        let fires = *verb == "fires";
+        let mut options = pairs(rest)?;
         let given = options.remove("start");
+        if let Some(by) = options.remove("by") {
+            self.said.clusters = Some(by.split(',').map(|id| ClusterId::parse(id).unwrap()).collect());
+        }
         let ended = options.remove("end");
         let annotations: Vec<(String, String)> = ["summary", "description"]
             .into_iter()
             .filter_map(|name| options.remove(name).map(|value| (name.to_owned(), value)))
             .collect();
-        options.insert("alertname".into(), words[0].into());
+        options.insert("alertname".into(), (*name).into());
         let labels = Labels::from_pairs(options);
-        let source = SourceId::parse("main").unwrap();
-        let identity = Identity::of(&source, &labels);
+        let identity = Identity::of(&SourceId::parse("main").unwrap(), &labels);
         let when = |text: &str| match text.strip_prefix('-') {
             Some(text) => duration(text).map(|span| self.start.minus(span)),
             None => duration(text).map(|span| self.start.plus(span)),
@@ -326,7 +365,7 @@ impl World {
         } else {
             self.started.remove(&identity);
         }
-        let report = Report {
+        Ok(Report {
             status: if fires { ReportStatus::Firing } else { ReportStatus::Resolved },
             labels,
             annotations: Labels::from_pairs(annotations),
@@ -334,14 +373,7 @@ impl World {
             started_at,
             ended_at: (!fires).then_some(ended_at),
             fingerprint: String::new(),
-        };
-        let reply = self.input(Input::Delivered(Delivery { source, reports: vec![report], dead: Vec::new() }));
-        match reply {
-            Reply::Received { stored, merged, dead_lettered: 0 } if stored + merged == 1 => {}
-            other => return Err(format!("{other:?}")),
-        }
-        self.turn();
-        Ok(())
+        })
     }
 
     fn ask(&mut self, principal: Principal, command: Command) -> Result<(), String> {
@@ -495,6 +527,11 @@ impl World {
         newest.map_or("unknown".into(), |alert| alert.state.as_str().into())
     }
 
+    pub fn open_episode(&self, name: &str) -> String {
+        let open = self.engine.memory().alerts().values().find(|alert| alert.name() == name);
+        open.map_or("nothing".into(), |alert| alert.state.as_str().into())
+    }
+
     pub fn waiting_call(&self) -> Option<String> {
         self.waiting.iter().find_map(|effect| match &effect.kind {
             EffectKind::Call(call) => Some(call.verb.as_str().to_owned()),
@@ -564,4 +601,10 @@ impl World {
         });
         lost.map_or(Ok(()), |alert| Err(format!("alert {} fires and its link says it is clear (I23)", alert.name())))
     }
+}
+
+/// A message of no alerts.
+fn delivery() -> Delivery {
+    let source = SourceId::parse("main").unwrap();
+    Delivery { source, clusters: None, reports: Vec::new(), dead: Vec::new() }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::input::{Delivery, Report, ReportStatus};
+use super::super::input::{DeadReport, Delivery, Report, ReportStatus};
 use super::super::memory::Memory;
 use super::super::past::PastKey;
 use super::super::refusal::Reply;
@@ -29,15 +29,45 @@ pub fn wanted(memory: &Memory, delivery: &Delivery) -> Vec<PastKey> {
         .dead
         .iter()
         .map(|dead| PastKey::DeadLetter(DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw)));
-    let keys: BTreeSet<PastKey> = episodes.chain(letters).collect();
+    let may_be_foreign = delivery.reports.iter().filter(|_| delivery.clusters.is_some());
+    let foreign_letters = may_be_foreign.map(|report| {
+        let dead = foreign(report);
+        PastKey::DeadLetter(DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw))
+    });
+    let keys: BTreeSet<PastKey> = episodes.chain(letters).chain(foreign_letters).collect();
     keys.into_iter().collect()
 }
 
+/// An alert about a cluster that its sender may not speak of, as a letter.
+fn foreign(report: &Report) -> DeadReport {
+    let labels: Vec<String> = report.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let status = match report.status {
+        ReportStatus::Firing => "firing",
+        ReportStatus::Resolved => "resolved",
+    };
+    DeadReport {
+        reason: "the token that delivered it may not speak of its cluster, or it names none".to_owned(),
+        raw: format!("{status} {{{}}}", labels.join(", ")),
+    }
+}
+
+/// Whether the sender may speak of the report's cluster. Who may speak of some has to name one of them.
+fn is_foreign(turn: &Turn<'_>, delivery: &Delivery, report: &Report) -> bool {
+    let Some(clusters) = &delivery.clusters else { return false };
+    let source = turn.settings().sources.get(&delivery.source);
+    let named = source.and_then(|source| join::cluster(turn.memory(), source, &report.labels).ok().flatten());
+    !named.is_some_and(|cluster| clusters.contains(&cluster))
+}
+
 /// Takes a delivery over and counts what became of it.
-pub fn deliver(turn: &mut Turn<'_>, delivery: Delivery) -> Reply {
+pub fn deliver(turn: &mut Turn<'_>, mut delivery: Delivery) -> Reply {
     let (mut stored, mut merged) = (0, 0);
+    let reports = std::mem::take(&mut delivery.reports);
+    let (foreign_reports, reports): (Vec<Report>, Vec<Report>) =
+        reports.into_iter().partition(|report| is_foreign(turn, &delivery, report));
+    delivery.dead.extend(foreign_reports.iter().map(foreign));
     let dead_lettered = delivery.dead.len() as u64;
-    for report in delivery.reports {
+    for report in reports {
         if take(turn, &delivery.source, report) {
             stored += 1;
         } else {

@@ -56,7 +56,7 @@ pub fn read(open: Option<&Alert>, past: &[Alert], report: &Report, refire_hold: 
         ReportStatus::Firing => fires(open, past, started_at, refire_hold, now),
         ReportStatus::Resolved => {
             let resolved_at = report.ended_at.unwrap_or(now).min(now);
-            ends(open, past, started_at.min(resolved_at), resolved_at)
+            ends(open, past, started_at.min(resolved_at), resolved_at, refire_hold, now)
         }
     }
 }
@@ -93,13 +93,20 @@ fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, hold: Dura
     }
 }
 
-fn ends(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, resolved_at: Timestamp) -> Meaning {
+fn ends(
+    open: Option<&Alert>,
+    past: &[Alert],
+    started_at: Timestamp,
+    resolved_at: Timestamp,
+    hold: Duration,
+    now: Timestamp,
+) -> Meaning {
     if let Some(open) = open.filter(|open| resolved_at >= open.started_at) {
-        // An episode that was confirmed after a false end may have begun before that end: the same end once more does not
-        // end it, but only a later one.
+        // An episode that was confirmed after a false end may have begun before that end. The same end once more is most
+        // likely a late copy, and is believed only where nobody has asserted the alert for as long as it takes to confirm.
         let is_old = past.iter().filter_map(|closed| closed.resolved_at).any(|end| resolved_at <= end);
-        let is_confirmed = open.state == AlertState::Firing;
-        return if is_old && is_confirmed { Meaning::Repeats } else { Meaning::Closes { resolved_at } };
+        let is_asserted = open.state == AlertState::Firing && now < open.last_seen_at.plus(hold);
+        return if is_old && is_asserted { Meaning::Repeats } else { Meaning::Closes { resolved_at } };
     }
     let is_known = past
         .iter()
@@ -186,6 +193,18 @@ mod tests {
         let closes = Meaning::Closes { resolved_at: at(20) };
         assert_eq!(meaning(Some(&open(10)), &[], &report("a", 10, Some(20)), 21), closes);
         assert_eq!(meaning(Some(&open(20)), &[], &report("a", 10, Some(20)), 21), closes);
+    }
+
+    #[test]
+    fn an_old_end_closes_a_confirmed_episode_only_where_nobody_asserts_it() {
+        let past = [closed(5, 9)];
+        let says = |now| meaning(Some(&open(5)), &past, &report("a", 5, Some(9)), now);
+        assert_eq!(says(604), Meaning::Repeats);
+        assert_eq!(says(605), Meaning::Closes { resolved_at: at(9) });
+        assert_eq!(
+            meaning(Some(&open(5)), &past, &report("a", 5, Some(10)), 11),
+            Meaning::Closes { resolved_at: at(10) }
+        );
     }
 
     #[test]

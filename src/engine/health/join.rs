@@ -35,7 +35,7 @@ pub fn join(memory: &Memory, source: &Source, labels: &Labels) -> Result<Joined,
 }
 
 /// Which cluster the labels name; nothing where none does and the source has no default, so that all are searched.
-fn cluster(memory: &Memory, source: &Source, labels: &Labels) -> Result<Option<ClusterId>, String> {
+pub fn cluster(memory: &Memory, source: &Source, labels: &Labels) -> Result<Option<ClusterId>, String> {
     let named = source.cluster_labels.iter().find_map(|name| labels.get(name).filter(|value| !value.is_empty()));
     let Some(named) = named else { return Ok(source.default_cluster.clone()) };
     memory

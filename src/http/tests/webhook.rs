@@ -194,7 +194,7 @@ async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_b
     let house = House { router, seen: Arc::default(), metrics, _store, _config, _ready };
     let empty = || {
         let source = SourceId::parse("main").unwrap();
-        Input::Delivered(Delivery { source, reports: vec![], dead: vec![] })
+        Input::Delivered(Delivery { source, clusters: None, reports: vec![], dead: vec![] })
     };
     let fill = |inlet: Inlet| tokio::spawn(async move { inlet.submit(crate::writer::Cause::system(), empty()).await });
     let received = |n| Reply::Received { stored: n, merged: 0, dead_lettered: 0 };

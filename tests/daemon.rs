@@ -1,0 +1,18 @@
+//! The daemon as a process: real files, real programs, real signals.
+
+mod support;
+
+#[path = "daemon/configuration.rs"]
+mod configuration;
+#[path = "daemon/drivers.rs"]
+mod drivers;
+#[path = "daemon/kills.rs"]
+mod kills;
+#[path = "daemon/notices.rs"]
+mod notices;
+#[path = "daemon/reload.rs"]
+mod reload;
+#[path = "daemon/store.rs"]
+mod store;
+#[path = "daemon/tokens.rs"]
+mod tokens;
