@@ -5,6 +5,7 @@
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
 mod effects;
+mod live;
 mod observe;
 
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
@@ -31,6 +31,7 @@ use crate::store::{self, Appender, StoreError};
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Writer};
 use effects::Hands;
+use live::{Live, Tasks};
 use observe::Telemetry;
 
 /// The configuration has mistakes.
@@ -232,102 +233,6 @@ impl Daemon {
     }
 }
 
-/// What runs while the daemon is up.
-struct Live<'a> {
-    config: &'a watch::Sender<Arc<Config>>,
-    shared: &'a Shared,
-    hands: &'a Hands,
-    reload: &'a Reload,
-}
-
-/// Everything whose end is watched.
-struct Tasks<'a> {
-    reloaded: &'a mut mpsc::Receiver<Reloaded>,
-    writer: &'a mut JoinHandle<Result<Appender, StoreError>>,
-    fatal: &'a mut store::Fatal,
-    servers: &'a mut JoinSet<usize>,
-    watching: &'a mut JoinHandle<()>,
-    hands: &'a mut JoinSet<()>,
-}
-
-impl Live<'_> {
-    async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
-        let (mut terminate, mut interrupt, mut hang_up) = match signals() {
-            Ok(signals) => signals,
-            Err(error) => return failed(&format!("cannot listen for signals: {error}")),
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
-                _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
-                _ = hang_up.recv() => self.reload_soon(),
-                Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *tasks.writer => return writer_ended(ended),
-                error = tasks.fatal.wait() => return store_failed(&error),
-                _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
-                _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
-                _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
-            }
-        }
-    }
-
-    fn reload_soon(&self) {
-        info!("SIGHUP: reading the configuration again");
-        let reload = self.reload.clone();
-        // What came of it is logged where it is taken.
-        tokio::spawn(async move { reload.reload().await });
-    }
-
-    /// Takes a configuration over, or keeps the one in force and says why.
-    async fn take(&self, reloaded: Reloaded) {
-        let outcome = match reloaded.outcome {
-            Ok(loaded) => self.apply(*loaded).await,
-            Err(mistakes) => Err(mistakes),
-        };
-        match &outcome {
-            Ok(()) => {}
-            Err(mistakes) => {
-                self.shared.metrics.reload_failed();
-                error!(mistakes = mistakes.len(), "the configuration was not taken; the one before stays in force");
-                mistakes.iter().for_each(|mistake| error!("{mistake}"));
-            }
-        }
-        if let Some(answer) = reloaded.answer {
-            // Who asked may have gone.
-            let _ = answer.send(outcome);
-        }
-    }
-
-    async fn apply(&self, loaded: Loaded) -> Result<(), Vec<Mistake>> {
-        let before = self.config.borrow().clone();
-        let next = Arc::new(loaded.config);
-        if before.digest == next.digest {
-            // What was refused in between is mended.
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
-            return Ok(());
-        }
-        if before.listen != next.listen || before.storage_path != next.storage_path {
-            warn!("`server.listen` and `storage.path` take effect at the next start");
-        }
-        warn_about(&loaded.warnings);
-        // Drivers and receivers first: a decision that the new policy makes must find them.
-        self.hands.executors.replace_drivers(next.drivers.clone());
-        self.hands.notices.replace_receivers(next.receivers.clone());
-        self.config.send_replace(Arc::clone(&next));
-        if configure(&self.shared.inlet, &next).await.is_ok() {
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
-            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
-        }
-        Ok(())
-    }
-}
-
-/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
-async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
-    configure(inlet, config).await?;
-    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
-}
-
 async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     let configured = Configured {
         settings: Arc::clone(&config.settings),
@@ -336,6 +241,12 @@ async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     };
     let input = Input::Configured(Box::new(configured));
     inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
+async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
+    configure(inlet, config).await?;
+    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The names of the configuration that are label values.
@@ -401,10 +312,6 @@ fn reload_hook(reload: Reload) -> http::Reload {
             })
         })
     })
-}
-
-fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
-    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
 }
 
 fn is_watched() -> bool {

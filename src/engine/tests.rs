@@ -64,7 +64,7 @@ fn an_alert_beyond_the_links_that_are_kept_still_has_to_clear() {
     });
     let say = |numbers: std::ops::Range<usize>, end| {
         let reports = numbers.map(|n| report_of(n, end)).collect();
-        Input::Delivered(Delivery { source: main.clone(), reports, dead: Vec::new(), clusters: None })
+        Input::Delivered(Delivery { source: main.clone(), clusters: None, reports, dead: Vec::new() })
     };
     let mut engine = Engine::new([], 1);
     let clear_since = |engine: &Engine| {

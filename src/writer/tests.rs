@@ -117,7 +117,7 @@ fn delivered(n: usize) -> Input {
         fingerprint: String::new(),
     };
     let source = SourceId::parse("main").unwrap();
-    Input::Delivered(Delivery { source, reports: vec![report], dead: Vec::new(), clusters: None })
+    Input::Delivered(Delivery { source, clusters: None, reports: vec![report], dead: Vec::new() })
 }
 
 #[test]

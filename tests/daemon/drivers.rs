@@ -148,7 +148,7 @@ fn one_that_cannot_tell_ends_outcome_unknown_and_its_node_is_held() {
     assert_eq!((&hold["created_by"], &hold["ended_at"]), (&"remedyd".into(), &Value::Null));
 
     let daemon = daemon.restart(End::Kill);
-    assert_eq!(daemon.rows("holds", ""), [hold.clone()]);
+    assert_eq!(daemon.rows("holds", ""), std::slice::from_ref(hold));
     assert_eq!(daemon.remediation(&id), ended);
     assert_eq!(driver.count("act"), 1);
     daemon.stop();

@@ -104,7 +104,7 @@ impl Load {
         let body = json!({"mode": "REMEDIATION_MODE_REBOOT_VM", "reason": "load"});
         if let Some(made) = self.ask("POST", &path, Some(&body)).filter(Answer::is_success) {
             let id = made.json()["id"].as_str().unwrap().to_owned();
-            self.acknowledge(|known| drop(known.created.insert(id)));
+            self.acknowledge(|known| known.created.extend([id]));
         }
     }
 
@@ -119,7 +119,7 @@ impl Load {
         let approved = self.ask("POST", &format!("{}/approve", together(row)), Some(&json!({"comment": "load"})));
         if approved.is_some_and(|answer| answer.is_success()) {
             let id = row["id"].as_str().unwrap().to_owned();
-            self.acknowledge(|known| drop(known.approved.insert(id)));
+            self.acknowledge(|known| known.approved.extend([id]));
         }
     }
 }

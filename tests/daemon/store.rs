@@ -47,7 +47,7 @@ fn a_second_process_on_the_same_store_says_who_has_it_and_harms_nobody() {
     assert_eq!(code, UNUSABLE, "{said}");
     assert!(said.contains("data/lock is held by another remedyd: only one process may use a store"), "{said}");
 
-    assert_eq!(daemon.remediations(), [before.clone()]);
+    assert_eq!(daemon.remediations(), std::slice::from_ref(&before));
     daemon.deliver(&firing(HEAVY, "gpu-node-4", now()));
     daemon.wait_for("i-4", "PENDING_APPROVAL");
     let daemon = daemon.restart(End::Stop);

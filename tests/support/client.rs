@@ -47,9 +47,6 @@ impl Client {
     ///
     /// HTTP/1.0, so that the answer comes in one piece and ends with the connection.
     pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
         let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n", self.address);
         if let Some(token) = &self.token {
             request += &format!("Authorization: Bearer {token}\r\n");
@@ -59,16 +56,34 @@ impl Client {
         }
         request += "\r\n";
         request += body.unwrap_or_default();
-        stream.write_all(request.as_bytes())?;
+        self.send(request.as_bytes())
+    }
+
+    /// Bytes as they are, which should be a request; the answer ends with the connection.
+    pub fn send(&self, request: &[u8]) -> io::Result<Answer> {
+        let mut stream = self.open()?;
+        // Who refuses a request need not read all of it: what it said meanwhile is the answer.
+        let sent = stream.write_all(request);
         let mut text = Vec::new();
-        stream.read_to_end(&mut text)?;
-        Answer::read(&String::from_utf8_lossy(&text)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let read = stream.read_to_end(&mut text);
+        match Answer::read(&String::from_utf8_lossy(&text)) {
+            Some(answer) => Ok(answer),
+            None => sent.and(read).and(Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// A connection, for who wants to say things in pieces.
+    pub fn open(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
     }
 }
 
 impl Answer {
     /// Nothing where the answer was cut off.
-    fn read(text: &str) -> Option<Self> {
+    pub fn read(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let length = head.lines().find_map(|line| {

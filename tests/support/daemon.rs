@@ -18,7 +18,7 @@ use remedyd::clock::Stopwatch;
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How much of the log a failed test shows.
-const TAIL_LINES: usize = 40;
+const TAIL_LINES: usize = 15;
 
 /// How a daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +196,9 @@ impl<'a> Daemon<'a> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_tail());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

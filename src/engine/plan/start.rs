@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::super::effect::{Call, CallVerb, EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
-use super::super::remediation::moved_to;
 use super::super::turn::Turn;
 use super::{evidence, fail};
 use crate::domain::{
@@ -28,7 +27,7 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         Ok(instance) => instance.clone(),
         Err(why) => return fail(turn, id, FailureCode::TargetChanged, why),
     };
-    if let Some(elsewhere) = moved_to(turn, record) {
+    if let Some(elsewhere) = turn.memory().moved_to(record).cloned() {
         let why = format!("its alerts are about instance {elsewhere} now");
         return fail(turn, id, FailureCode::EvidenceGone, why);
     }

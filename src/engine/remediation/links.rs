@@ -3,9 +3,7 @@
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::signs::annotation;
 use super::super::turn::Turn;
-use crate::domain::{
-    Alert, AlertState, Identity, InstanceId, Link, Record, Remediation, RemediationId, Timestamp, Trigger,
-};
+use crate::domain::{Alert, AlertState, Identity, Link, Remediation, RemediationId, Timestamp};
 use crate::engine::{Change, SYSTEM};
 
 /// Links an open episode. False: it is linked already, or does not exist.
@@ -64,22 +62,12 @@ pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
 /// A proposal for a machine that its alerts turned out not to be about must not wait for an approval.
 fn withdraw(turn: &mut Turn<'_>, id: RemediationId) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    if let Some(elsewhere) = moved_to(turn, record) {
+    if let Some(elsewhere) = turn.memory().moved_to(record).cloned() {
         let note = format!("its alerts are about instance {elsewhere} now");
         let reason = note.clone();
         // The table lets only a proposal be superseded; what is approved already is looked at before its act.
         transit(turn, id, Verb::Supersede, SYSTEM, &reason, |row| row.note = Some(note));
     }
-}
-
-/// The instance that the open linked alerts are about, where the inventory moved all of them away from the machine that an
-/// AUTOMATED remediation would repair.
-pub fn moved_to(turn: &Turn<'_>, record: &Record) -> Option<InstanceId> {
-    let row = &record.remediation;
-    let mut open = record.links.iter().filter_map(|link| turn.memory().alerts().get(&link.identity));
-    let elsewhere = open.next()?.instance().filter(|there| *there != row.instance_id())?;
-    let is_all = open.all(|alert| alert.instance().is_some_and(|there| there != row.instance_id()));
-    (row.trigger == Trigger::Automated && is_all).then(|| elsewhere.clone())
 }
 
 /// Since when the alerts are clear too that are only counted: they have no link that says when, so it is since we noticed.

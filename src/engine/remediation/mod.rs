@@ -8,7 +8,7 @@ mod open;
 mod review;
 mod waiting;
 
-pub use links::{link, moved_to, sync_links};
+pub use links::{link, sync_links};
 pub use manual::{Wanted, create};
 pub use open::{Opening, open, raise};
 pub use review::{approve, cancel, reject};
