@@ -27,6 +27,8 @@ pub enum Meaning {
         state: AlertState,
         /// Its start from now on.
         started_at: Timestamp,
+        /// The latest start that was asserted, from now on.
+        newest_start: Timestamp,
         /// When it was last seen, from now on.
         last_seen_at: Timestamp,
     },
@@ -68,29 +70,25 @@ fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, hold: Dura
         let state = if is_newer { AlertState::Firing } else { AlertState::RefiredUnconfirmed };
         return Meaning::Opens { state, started_at };
     };
-    let last_seen_at = if now.since(open.last_seen_at) >= LAST_SEEN_STEP { now } else { open.last_seen_at };
-    match open.state {
+    let seen_at = if now.since(open.last_seen_at) >= LAST_SEEN_STEP { now } else { open.last_seen_at };
+    let newest_start = open.newest_start.max(started_at);
+    let (state, started_at, last_seen_at) = match open.state {
         AlertState::Firing | AlertState::Resolved => {
             // An HA pair may know an earlier start of the same episode; an old message must not pull it back further.
             let same_episode = is_newer && started_at.plus(hold) >= open.started_at;
             let started_at = if same_episode { open.started_at.min(started_at) } else { open.started_at };
-            Meaning::Asserts { state: AlertState::Firing, started_at, last_seen_at }
+            (AlertState::Firing, started_at, seen_at)
         }
         AlertState::RefiredUnconfirmed => {
             let still_asserted = now >= open.opened_at.plus(hold);
             match (started_at > open.started_at && is_newer, still_asserted) {
-                (true, _) => Meaning::Asserts { state: AlertState::Firing, started_at, last_seen_at: now },
-                (false, true) => {
-                    Meaning::Asserts { state: AlertState::Firing, started_at: open.started_at, last_seen_at: now }
-                }
-                (false, false) => Meaning::Asserts {
-                    state: AlertState::RefiredUnconfirmed,
-                    started_at: open.started_at,
-                    last_seen_at,
-                },
+                (true, _) => (AlertState::Firing, started_at, now),
+                (false, true) => (AlertState::Firing, open.started_at, now),
+                (false, false) => (AlertState::RefiredUnconfirmed, open.started_at, seen_at),
             }
         }
-    }
+    };
+    Meaning::Asserts { state, started_at, newest_start, last_seen_at }
 }
 
 fn ends(
@@ -101,7 +99,7 @@ fn ends(
     hold: Duration,
     now: Timestamp,
 ) -> Meaning {
-    if let Some(open) = open.filter(|open| resolved_at >= open.started_at) {
+    if let Some(open) = open.filter(|open| resolved_at >= open.newest_start) {
         // An episode that was confirmed after a false end may have begun before that end. The same end once more is most
         // likely a late copy, and is believed only where nobody has asserted the alert for as long as it takes to confirm.
         let is_old = past.iter().filter_map(|closed| closed.resolved_at).any(|end| resolved_at <= end);
@@ -130,7 +128,13 @@ mod tests {
     }
 
     fn open(start: i64) -> Alert {
-        Alert { started_at: at(start), opened_at: at(start), last_seen_at: at(start), ..alert("a") }
+        Alert {
+            started_at: at(start),
+            newest_start: at(start),
+            opened_at: at(start),
+            last_seen_at: at(start),
+            ..alert("a")
+        }
     }
 
     fn unconfirmed(start: i64, opened: i64) -> Alert {
@@ -169,9 +173,19 @@ mod tests {
     #[test]
     fn a_repeat_inside_a_step_says_nothing_new() {
         let open = open(10);
-        let same = Meaning::Asserts { state: AlertState::Firing, started_at: at(10), last_seen_at: at(10) };
+        let same = Meaning::Asserts {
+            state: AlertState::Firing,
+            started_at: at(10),
+            newest_start: at(10),
+            last_seen_at: at(10),
+        };
         assert_eq!(meaning(Some(&open), &[], &report("a", 10, None), 69), same);
-        let seen = Meaning::Asserts { state: AlertState::Firing, started_at: at(10), last_seen_at: at(70) };
+        let seen = Meaning::Asserts {
+            state: AlertState::Firing,
+            started_at: at(10),
+            newest_start: at(10),
+            last_seen_at: at(70),
+        };
         assert_eq!(meaning(Some(&open), &[], &report("a", 10, None), 70), seen);
     }
 
@@ -205,6 +219,14 @@ mod tests {
             meaning(Some(&open(5)), &past, &report("a", 5, Some(10)), 11),
             Meaning::Closes { resolved_at: at(10) }
         );
+    }
+
+    #[test]
+    fn an_end_from_before_a_newer_start_ends_nothing() {
+        let open = Alert { newest_start: at(20), ..open(1) };
+        let records = Meaning::Records { started_at: at(1), resolved_at: at(9) };
+        assert_eq!(meaning(Some(&open), &[], &report("a", 1, Some(9)), 30), records);
+        assert_eq!(meaning(Some(&open), &[], &report("a", 1, Some(25)), 30), Meaning::Closes { resolved_at: at(25) });
     }
 
     #[test]
