@@ -111,8 +111,13 @@ impl<'a> Daemon<'a> {
         &self.client
     }
 
+    /// Reads. A store that is behind answers 503 rather than stale, and whoever reads asks again: so does every client.
     pub fn get(&self, path: &str) -> Answer {
-        self.client.get(path)
+        self.wait(&format!("an answer of {path}"), || {
+            let answer = self.client.get(path);
+            let is_behind = answer.status == 503 && answer.body.contains("catching up");
+            if is_behind { Err(answer) } else { Ok(answer) }
+        })
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
