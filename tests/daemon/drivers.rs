@@ -100,7 +100,8 @@ fn one_that_hangs_beyond_its_deadline_is_asked_and_never_called_again() {
 fn the_daemon_ends_in_the_middle_of_an_act(end: End) {
     let site = Site::webhook_only();
     site.policy(&[("soak", "200ms")]);
-    let driver = Driver::install(&site, Manner::WaitsAtTheGate, "1m");
+    // Longer than anybody here waits: whoever called it again would wait behind its first call for as long.
+    let driver = Driver::install(&site, Manner::WaitsAtTheGate, "10m");
     let daemon = Daemon::start(&site);
     let began = begin();
     let id = approved(&daemon, began);
