@@ -119,17 +119,10 @@ pub(super) fn same_machine<'a>(turn: &'a Turn<'_>, target: &Target) -> Result<&'
     let Some(there) = turn.memory().instances().get(id) else {
         return Err(format!("instance {id} left the inventory"));
     };
-    for (what, was, is) in [
-        ("cluster", target.cluster_id.as_str(), there.cluster_id.as_str()),
-        ("host", target.host_id.as_str(), there.host_id.as_str()),
-        ("provider id", &target.provider_id, &there.provider_id),
-        ("generation", &target.generation, &there.generation),
-    ] {
-        if was != is {
-            return Err(format!("the {what} of instance {id} was {was:?} and is {is:?}"));
-        }
+    match target.changed_in(there) {
+        Some(why) => Err(why),
+        None => Ok(there),
     }
-    Ok(there)
 }
 
 /// The act begins: state, intent and call in one batch.

@@ -59,13 +59,16 @@ pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
     withdraw(turn, id);
 }
 
-/// A proposal for a machine that its alerts turned out not to be about must not wait for an approval.
+/// A proposal for a machine that its alerts turned out not to be about, or that is another one by now, must not wait for
+/// an approval.
 fn withdraw(turn: &mut Turn<'_>, id: RemediationId) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    if let Some(elsewhere) = turn.memory().moved_to(record).cloned() {
-        let note = format!("its alerts are about instance {elsewhere} now");
+    let target = &record.remediation.target;
+    let there = turn.memory().instances().get(&target.instance_id);
+    let elsewhere = || turn.memory().moved_to(record).map(|there| format!("its alerts are about instance {there} now"));
+    // The table lets only a proposal be superseded; what is approved already is looked at before its act.
+    if let Some(note) = there.and_then(|there| target.changed_in(there)).or_else(elsewhere) {
         let reason = note.clone();
-        // The table lets only a proposal be superseded; what is approved already is looked at before its act.
         transit(turn, id, Verb::Supersede, SYSTEM, &reason, |row| row.note = Some(note));
     }
 }
