@@ -109,6 +109,7 @@ enum NotBuilt {
 
 /// Everything that runs.
 struct Daemon {
+    config_file: PathBuf,
     config: watch::Sender<Arc<Config>>,
     shared: Shared,
     ready: watch::Sender<Result<(), &'static str>>,
@@ -174,12 +175,27 @@ impl Daemon {
         let (ready, ready_out) = watch::channel(Err("starting"));
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, ready_out, reload_hook(reload.clone()));
         let fatal = opened.fatal;
-        Ok(Self { config, shared, ready, reload, watch, reloaded, hands, hand_tasks, writer, fatal, stop_writer })
+        let config_file = options.config_file.clone();
+        Ok(Self {
+            config_file,
+            config,
+            shared,
+            ready,
+            reload,
+            watch,
+            reloaded,
+            hands,
+            hand_tasks,
+            writer,
+            fatal,
+            stop_writer,
+        })
     }
 
     async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let mut bound = Vec::new();
         let mut watching = tokio::spawn(self.watch.run());
         // Not inside the `match`: a borrow there would last as long as the daemon, and no reload could replace it.
         let first = self.config.borrow().clone();
@@ -188,6 +204,7 @@ impl Daemon {
                 for listener in listeners {
                     if let Ok(address) = listener.local_addr() {
                         info!(%address, "listening on http://{address}");
+                        bound.push(address);
                     }
                     let router = http::router(self.shared.clone());
                     servers.spawn(http::server::serve(listener, router, stopping.clone(), DRAIN));
@@ -195,8 +212,14 @@ impl Daemon {
                 let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
                 info!("ready");
-                let mut live =
-                    Live { config: &self.config, shared: &self.shared, hands: &self.hands, reload: &self.reload };
+                let mut live = Live {
+                    config: &self.config,
+                    shared: &self.shared,
+                    hands: &self.hands,
+                    reload: &self.reload,
+                    config_file: &self.config_file,
+                    bound,
+                };
                 let mut tasks = Tasks {
                     reloaded: &mut self.reloaded,
                     writer: &mut self.writer,

@@ -1,5 +1,7 @@
 //! While the daemon is up: signals, configurations that change, and tasks that must not end.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -25,6 +27,10 @@ pub struct Live<'a> {
     pub hands: &'a Hands,
     /// What SIGHUP does.
     pub reload: &'a Reload,
+    /// Which file it was started with.
+    pub config_file: &'a Path,
+    /// Where this process listens, whatever a later configuration says.
+    pub bound: Vec<SocketAddr>,
 }
 
 /// Everything whose end is watched.
@@ -97,9 +103,10 @@ impl Live<'_> {
         let next = Arc::new(loaded.config);
         if before.digest == next.digest {
             // What was refused in between is mended.
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
+            self.shared.metrics.reload_succeeded(self.hands.clock.now());
             return Ok(());
         }
+        self.check_exposure(&next)?;
         if before.listen != next.listen || before.storage_path != next.storage_path {
             warn!("`server.listen` and `storage.path` take effect at the next start");
         }
@@ -113,6 +120,17 @@ impl Live<'_> {
             info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
         }
         Ok(())
+    }
+
+    /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
+    /// may name another address than the one that was taken at the start.
+    fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
+        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
+        let Some(address) = open else { return Ok(()) };
+        let what =
+            format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
+        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
+        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
     }
 }
 

@@ -179,8 +179,7 @@ impl Metrics {
     /// A configuration is in force since `now`: its sources, rules and receivers get their series, those that left it
     /// lose theirs.
     pub fn configured(&self, next: Known, now: Timestamp) {
-        self.reload_successful.set(1);
-        self.reload_success_time.set(now.as_micros() as f64 / 1e6);
+        self.reload_succeeded(now);
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for family in &self.alerts {
             follow(family, known.sources.difference(&next.sources), &next.sources, SourceId::as_str);
@@ -198,6 +197,12 @@ impl Metrics {
             }
         }
         *known = next;
+    }
+
+    /// The files say at `now` what is in force.
+    pub fn reload_succeeded(&self, now: Timestamp) {
+        self.reload_successful.set(1);
+        self.reload_success_time.set(now.as_micros() as f64 / 1e6);
     }
 
     /// A configuration was refused; the one before stays in force.
