@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::eventually;
+
 /// Longer than any answer takes; a daemon that hangs fails the test instead of hanging it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,12 +37,22 @@ impl Client {
     }
 
     pub fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, None).unwrap_or_else(|error| panic!("GET {path} from {}: {error}", self.address))
+        self.insist(&format!("GET {path}"), || self.ask("GET", path, None))
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, Some(&body.to_string()))
-            .unwrap_or_else(|error| panic!("POST {path} to {}: {error}", self.address))
+        self.insist(&format!("POST {path}"), || self.ask("POST", path, Some(&body.to_string())))
+    }
+
+    /// The answer to a request that is made again while it is 503: on a busy machine a read may not wait for what was
+    /// just written, and every client of ours comes again then.
+    pub fn insist(&self, what: &str, ask: impl Fn() -> io::Result<Answer>) -> Answer {
+        eventually(PATIENCE, &format!("{what} is answered by {}", self.address), || {
+            match ask().unwrap_or_else(|error| panic!("{what} to {}: {error}", self.address)) {
+                answer if answer.status == 503 => Err(answer),
+                answer => Ok(answer),
+            }
+        })
     }
 
     /// One request. An error says that nobody knows what became of it.

@@ -91,5 +91,5 @@ pub fn post(client: &Client, source: &str, bytes: &[u8]) -> Answer {
 pub fn post_as(client: &Client, path: &str, lines: &str, bytes: &[u8]) -> Answer {
     let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\n{lines}Content-Length: {}\r\n\r\n", bytes.len());
     let request = [head.as_bytes(), bytes].concat();
-    client.send(&request).unwrap_or_else(|error| panic!("POST {path} got no answer: {error}"))
+    client.insist(&format!("POST {path}"), || client.send(&request))
 }
