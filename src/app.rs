@@ -94,7 +94,8 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
         Ok(daemon) => daemon,
         Err(NotBuilt::Store(error)) => {
             error!("the store cannot be used: {}", chain(&error));
-            return ExitCode::from(EXIT_STORE);
+            // A full disk gets better by itself, or by somebody who knows nothing of us: worth another start.
+            return if error.is_want_of_room() { ExitCode::FAILURE } else { ExitCode::from(EXIT_STORE) };
         }
         Err(NotBuilt::Other(why)) => return failed(&why),
     };

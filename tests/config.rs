@@ -211,22 +211,13 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "[sources.m]\nwatchdog = 'a=b'",
             "2:1: sources.m.watchdog: is not a known key; known in [sources.m]: `alertmanagers`",
         ),
-        (
-            "[sources.m]\nalertmanagers = [\"127.0.0.1:9093\"]",
-            "2:18: sources.m.alertmanagers: `127.0.0.1:9093` is no URL",
-        ),
-        (
-            "[sources.m]\nalertmanagers = [\"ftp://a\"]",
-            "2:18: sources.m.alertmanagers: `ftp://a` must begin with http://",
-        ),
+        ("[sources.m]\nalertmanagers = [\"127.0.0.1:9093\"]", "2:18: sources.m.alertmanagers: is no URL"),
+        ("[sources.m]\nalertmanagers = [\"ftp://a\"]", "2:18: sources.m.alertmanagers: must begin with http://"),
         (
             "[sources.m]\nalertmanagers = [\"http://u:geheim@a\"]",
             "2:18: sources.m.alertmanagers: must not carry a user or a password",
         ),
-        (
-            "[sources.m]\nalertmanagers = [\"http://a?b\"]",
-            "2:18: sources.m.alertmanagers: `http://a?b` must be a base address",
-        ),
+        ("[sources.m]\nalertmanagers = [\"http://a?b\"]", "2:18: sources.m.alertmanagers: must be a base address"),
         (
             "[sources.m]\nalertmanagers = [\"http://a\", \"http://a/\"]",
             "2:30: sources.m.alertmanagers: `http://a/` is named twice",
@@ -598,4 +589,28 @@ fn a_catalogue_of_ones_own_replaces_the_shipped_one() {
         assert!(mistakes.iter().any(|mistake| mistake.starts_with(wanted)), "wanted {wanted}\ngot {mistakes:#?}");
     }
     assert!(with("code,mnemonic\n").unwrap_err()[0].starts_with("xid.csv:1:1: recommended_action: is missing"));
+}
+
+#[test]
+fn an_address_that_may_hold_a_secret_is_not_repeated() {
+    for address in
+        ["htp://ann:s3cret@h", "http://h/?token=s3cret", "http://ann:s3cret@h", "//s3cret", "http://h#s3cret"]
+    {
+        let text = format!("storage.path = 'data'\n[sources.m]\nalertmanagers = ['{address}']\n");
+        let folder = Folder::new(&[("remedyd.toml", &text)]);
+        let mistakes = folder.load().unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(!mistakes[0].contains("s3cret"), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn what_a_pattern_names_and_cannot_be_read_is_not_passed_over() {
+    let folder = Folder::new(&[("remedyd.toml", MAIN), ("rules.d/a.toml", ""), ("inventory.d/a.toml", "")]);
+    std::os::unix::fs::symlink("gone.toml", folder.path("inventory.d/b.toml")).unwrap();
+    fs::create_dir(folder.path("rules.d/c.toml")).unwrap();
+    let mistakes = folder.load().unwrap_err();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(mistakes[0].contains("inventory.files: cannot read inventory.d/b.toml: No such file"), "{mistakes:?}");
+    assert!(mistakes[1].contains("policy.rules: cannot read rules.d/c.toml: it is not a file"), "{mistakes:?}");
 }

@@ -58,7 +58,7 @@ fn read_alertmanagers(value: Option<Value<'_>>) -> Vec<String> {
         let Some(url) = read_url(text, &item) else { continue };
         let base = url.trim_end_matches('/').to_owned();
         if base.contains(['?', '#']) {
-            item.wrong(format!("`{text}` must be a base address, without `?` and `#`"));
+            item.wrong("must be a base address, without `?` and `#`");
         } else if urls.contains(&base) {
             item.wrong(format!("`{text}` is named twice"));
         } else {
@@ -68,21 +68,21 @@ fn read_alertmanagers(value: Option<Value<'_>>) -> Vec<String> {
     urls
 }
 
-/// An http or https URL without secrets in front of the host.
+/// An http or https URL without secrets in front of the host. No message repeats the text: it may hold a secret, and
+/// messages end up in logs.
 pub(super) fn read_url(text: &str, value: &Value<'_>) -> Option<String> {
     let url = match url::Url::parse(text) {
         Ok(url) => url,
         Err(err) => {
-            value.wrong(format!("`{text}` is no URL: {err}"));
+            value.wrong(format!("is no URL: {err}"));
             return None;
         }
     };
     if !matches!(url.scheme(), "http" | "https") {
-        value.wrong(format!("`{text}` must begin with http:// or https://"));
+        value.wrong("must begin with http:// or https://");
         return None;
     }
     if !url.username().is_empty() || url.password().is_some() {
-        // The text is not repeated: it holds a secret.
         value.wrong("must not carry a user or a password: URLs end up in logs");
         return None;
     }

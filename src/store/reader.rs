@@ -126,11 +126,20 @@ impl Reader {
         self.under(&keys::transitions(id))
     }
 
-    /// The newest remediation of an instance.
-    pub fn latest_remediation(&self, instance: &InstanceId) -> Result<Option<Remediation>, ReadError> {
-        let scan = self.scan(vec![Index::InstanceCreated.prefix(&[instance.as_str()])], false);
-        let page = scan.page(&Paging { size: 1, after: None }, |_, key| self.get(key))?;
-        Ok(page.rows.into_iter().next())
+    /// The newest remediation of an instance in a cluster. An instance that moved leaves its past where that was.
+    pub fn latest_remediation(
+        &self,
+        cluster: &ClusterId,
+        instance: &InstanceId,
+    ) -> Result<Option<Remediation>, ReadError> {
+        for found in self.db.scan_prefix(Index::InstanceCreated.prefix(&[instance.as_str()])).rev() {
+            let (_, key) = found?;
+            let row = self.get::<Remediation>(&key)?;
+            if let Some(row) = row.filter(|row| row.cluster_id() == cluster) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 
     /// A page of alerts, newest first by the time at which we first heard of them.

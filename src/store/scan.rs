@@ -1,7 +1,8 @@
 //! Paging: walks some ranges of index keys as if they were one, in the order of what follows their prefixes.
 //!
 //! A cursor is that suffix of the last row that was looked at, so the next page begins strictly after it, whatever was
-//! written in between. A page ends early where too many rows in a row of work did not fit the filter.
+//! written in between. A page ends early where too many rows in a row of work did not fit the filter; there is a next one
+//! only where a row that fits was found for it, or the work ended first: rows that nobody may see leave no trace.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -51,21 +52,26 @@ impl Scan<'_> {
         let mut ranges = self.ranges(paging.after.as_ref())?;
         let mut page = Page { rows: Vec::new(), next: None };
         let mut passed = 0;
-        let mut last = None;
-        while page.rows.len() < paging.size.max(1) && passed < BUDGET {
+        let (mut taken, mut looked_at) = (None, None);
+        while passed < BUDGET {
             let Some(at) = self.first(&ranges) else { return Ok(page) };
             let range = &mut ranges[at];
             let prefix = range.prefix;
             let Some((key, value)) = range.advance(self.ascending)? else { return Ok(page) };
             match load(&key[prefix..], &value)? {
-                Some(row) => page.rows.push(row),
+                Some(_) if page.rows.len() == paging.size.max(1) => {
+                    page.next = taken;
+                    return Ok(page);
+                }
+                Some(row) => {
+                    page.rows.push(row);
+                    taken = Some(Cursor(key[prefix..].to_vec()));
+                }
                 None => passed += 1,
             }
-            last = Some(key.subslice(prefix, key.len() - prefix));
+            looked_at = Some(key.subslice(prefix, key.len() - prefix));
         }
-        if self.first(&ranges).is_some() {
-            page.next = last.map(|suffix| Cursor(suffix.to_vec()));
-        }
+        page.next = looked_at.map(|suffix| Cursor(suffix.to_vec()));
         Ok(page)
     }
 

@@ -235,3 +235,37 @@ async fn who_sees_one_cluster_sees_nothing_of_the_other() {
         assert_eq!(ask(&format!("/api/v1/{kind}")).await.json()[kind], json!([]), "{kind}");
     }
 }
+
+#[tokio::test]
+async fn an_instance_that_moved_shows_nothing_of_the_cluster_that_it_left() {
+    let moved = Instance { cluster_id: ClusterId::parse("c-2").unwrap(), ..instance() };
+    let cluster = |id: &str| Change::Cluster(Cluster { id: ClusterId::parse(id).unwrap(), name: id.into() }.into());
+    let old = Change::Remediation(Box::new(proposal().remediation));
+    let rows = [cluster("c-1"), cluster("c-2"), Change::Instance(Box::new(moved)), old];
+    let house = storing(configured(&["main"], Some(everybody())), &rows);
+    let bearer = format!("Bearer {}", token("narrow"));
+    let ask = async |path: &str| house.call("GET", path, &[("authorization", &bearer)], Body::empty()).await;
+    let shown = ask("/v1/compute/clusters/c-2").await.json();
+    assert_eq!(shown["gpu_worker_nodes"][0]["instance_id"], "i-7");
+    assert_eq!(shown["gpu_worker_nodes"][0].get("latest_remediation"), None, "{shown}");
+}
+
+#[tokio::test]
+async fn a_clients_name_is_found_even_where_another_cluster_has_such_an_id() {
+    let [own, foreign] = [8, 7].map(|n| RemediationId::new(Uuid::from_u128(n)));
+    let mut here = proposal().remediation;
+    here.id = own;
+    here.target.cluster_id = ClusterId::parse("c-2").unwrap();
+    here.alias = Some(foreign.to_string());
+    let alias = Alias { cluster_id: ClusterId::parse("c-2").unwrap(), alias: foreign.to_string(), remediation_id: own };
+    let rows = [
+        Change::Cluster(Cluster { id: ClusterId::parse("c-2").unwrap(), name: "c-2".into() }.into()),
+        Change::Remediation(Box::new(proposal().remediation)),
+        Change::Remediation(Box::new(here)),
+        Change::Alias(Box::new(alias)),
+    ];
+    let house = storing(configured(&["main"], None), &rows);
+    let answer =
+        house.call("GET", &format!("/v1/compute/clusters/c-2/instances/-/remediations/{foreign}"), &[], "").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (200, &json!(own)));
+}

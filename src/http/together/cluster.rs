@@ -71,7 +71,7 @@ pub(super) fn describe(reader: &Reader, cluster: domain::Cluster) -> Result<Clus
     loop {
         let page = reader.instances(&filter, &paging)?;
         for (instance, _) in page.rows {
-            let latest = reader.latest_remediation(&instance.id)?;
+            let latest = reader.latest_remediation(&cluster.id, &instance.id)?;
             degraded |= latest.as_ref().is_some_and(|latest| latest.state.is_in_flight());
             nodes.push(Node::new(instance, latest.as_ref()));
         }

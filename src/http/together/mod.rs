@@ -112,18 +112,16 @@ pub(super) async fn get(
     Ok(super::json(&Remediation::whole(&record.await?)))
 }
 
-/// By our id, else by the name that a client gave it; clients may give UUIDs too.
+/// By our id, else by the name that a client gave it. Clients may give UUIDs too, even one that is ours elsewhere: what is
+/// elsewhere is not there.
 fn find(reader: &Reader, place: &Place, id: &str) -> Result<Option<Record>, Fault> {
-    let ours = match RemediationId::parse(id) {
-        Some(id) => reader.remediation(id)?,
-        None => None,
-    };
-    let record = match (ours, reader.alias(&place.cluster_id, id)?) {
-        (Some(record), _) => Some(record),
-        (None, Some(alias)) => reader.remediation(alias.remediation_id)?,
-        (None, None) => None,
-    };
-    Ok(record.filter(|record| place.holds(&record.remediation)))
+    let here = |id| Ok(reader.remediation(id)?.filter(|record| place.holds(&record.remediation)));
+    if let Some(id) = RemediationId::parse(id)
+        && let Some(record) = here(id)?
+    {
+        return Ok(Some(record));
+    }
+    reader.alias(&place.cluster_id, id)?.map_or(Ok(None), |alias| here(alias.remediation_id))
 }
 
 /// Read-only and unknown fields that a client sends along are ignored: the schema of the body is the whole object.
@@ -259,7 +257,7 @@ impl Place {
         }
         let Some(id) = &self.instance_id else { return Ok(()) };
         let in_inventory = reader.instance(id)?.is_some_and(|instance| instance.cluster_id == self.cluster_id);
-        let here = in_inventory || reader.latest_remediation(id)?.is_some_and(|latest| self.holds(&latest));
+        let here = in_inventory || reader.latest_remediation(&self.cluster_id, id)?.is_some();
         if here { Ok(()) } else { Err(Fault::not_found("instance", id.as_str())) }
     }
 

@@ -140,11 +140,15 @@ fn a_filtered_page_may_be_short_and_says_where_to_go_on() {
 }
 
 #[test]
-fn the_newest_remediation_of_an_instance_is_found() {
+fn the_newest_remediation_of_an_instance_in_a_cluster_is_found() {
     let (_dir, opened) = with(1..=100);
-    let newest = opened.reader.latest_remediation(&samples::instance_id(3)).unwrap().unwrap();
-    assert_eq!(newest.id, samples::remediation_id(93));
-    assert_eq!(opened.reader.latest_remediation(&samples::instance_id(77)).unwrap(), None);
+    let newest = |cluster, instance| {
+        let found = opened.reader.latest_remediation(&samples::cluster_id(cluster), &samples::instance_id(instance));
+        found.unwrap().map(|row| row.id)
+    };
+    assert_eq!(newest("b", 3), Some(samples::remediation_id(93)));
+    assert_eq!(newest("a", 3), Some(samples::remediation_id(83)));
+    assert_eq!((newest("a", 77), newest("nowhere", 3)), (None, None));
 }
 
 #[test]
@@ -282,4 +286,19 @@ fn who_sees_one_cluster_sees_nothing_of_the_others() {
     let holds = |visible| reader.holds(&HoldFilter { visible, ..Default::default() }, &page(9)).unwrap().rows.len();
     assert_eq!((holds(elsewhere), holds(None)), (0, 1));
     assert_eq!(reader.dead_letters(&None, &page(9)).unwrap().rows.len(), 1);
+}
+
+#[test]
+fn what_the_asker_may_not_see_makes_no_next_page() {
+    let (_dir, opened) = with(1..=200);
+    let own = Some(BTreeSet::from([samples::cluster_id("b")]));
+    let newest_first: Vec<u32> = (1..=6).rev().map(|n| 30 * n).collect();
+    let filter =
+        RemediationFilter { visible: own, instance_id: Some(samples::instance_id(0)), ..RemediationFilter::default() };
+    let found = opened.reader.remediations(&filter, Order::default(), &page(newest_first.len())).unwrap();
+    assert_eq!(found.rows.len(), newest_first.len());
+    assert_eq!(found.next, None, "older ones are all of another cluster");
+    let part = opened.reader.remediations(&filter, Order::default(), &page(2)).unwrap();
+    let Some(Cursor(place)) = part.next else { panic!("there are more") };
+    assert!(place.ends_with(samples::remediation_id(newest_first[1]).as_bytes()), "it leads behind the last one shown");
 }

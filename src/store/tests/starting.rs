@@ -237,3 +237,23 @@ fn garbage_in_place_of_sled_is_refused_or_healed_and_never_gives_other_answers()
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
     same(dir.path(), &before);
 }
+
+#[test]
+fn folders_above_the_store_are_made_too() {
+    let dir = tempfile::tempdir().unwrap();
+    opened(&dir.path().join("var/lib/remedyd")).appender.close().unwrap();
+    fs::write(dir.path().join("var/file"), "").unwrap();
+    let error = open(&dir.path().join("var/file/store"), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Io { action: "create", .. }), "{error}");
+}
+
+#[test]
+fn a_full_disk_is_told_apart_from_a_broken_store() {
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let path = std::path::PathBuf::from("sled");
+    assert!(StoreError::Io { action: "open", path: path.clone(), source: full() }.is_want_of_room());
+    assert!(StoreError::from(sled::Error::Io(full())).is_want_of_room());
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert!(!StoreError::Io { action: "open", path, source: denied }.is_want_of_room());
+    assert!(!StoreError::Stopped.is_want_of_room());
+}
