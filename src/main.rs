@@ -27,14 +27,15 @@ enum Verb {
     /// Run the daemon until SIGTERM.
     Serve(Serve),
     /// Read the configuration and say what it amounts to, or list every mistake (exit 3).
-    Check(Check),
+    Check(Source),
     /// Make tokens for clients.
     #[command(subcommand)]
     Token(Token),
 }
 
+/// What makes a configuration; the same for all who read it, so that they agree whether it is right.
 #[derive(Debug, Args)]
-struct Serve {
+struct Source {
     /// The main configuration file; other paths in it are relative to it.
     #[arg(long = "config.file", env = "REMEDYD_CONFIG_FILE", value_name = "PATH", default_value = DEFAULT_CONFIG)]
     config_file: PathBuf,
@@ -44,19 +45,25 @@ struct Serve {
     /// Keep everything under this folder instead of where the file says.
     #[arg(long = "storage.path", env = "REMEDYD_STORAGE_PATH", value_name = "DIR")]
     storage_path: Option<PathBuf>,
+}
+
+impl Source {
+    fn options(self) -> Options {
+        let Self { config_file, listen, storage_path } = self;
+        Options { config_file, overrides: Overrides { listen, storage_path } }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    source: Source,
     /// error, warn, info, debug or trace.
     #[arg(long = "log.level", env = "REMEDYD_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
     /// How log lines look.
     #[arg(long = "log.format", env = "REMEDYD_LOG_FORMAT", value_enum, default_value_t = logs::Format::Logfmt)]
     log_format: logs::Format,
-}
-
-#[derive(Debug, Args)]
-struct Check {
-    /// The main configuration file.
-    #[arg(long = "config.file", env = "REMEDYD_CONFIG_FILE", value_name = "PATH", default_value = DEFAULT_CONFIG)]
-    config_file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,7 +99,8 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(asked) => serve(asked),
         Verb::Check(asked) => {
-            ExitCode::from(cli::check::check(&asked.config_file, &mut std::io::stdout(), &mut std::io::stderr()))
+            let Options { config_file, overrides } = asked.options();
+            ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
     }
@@ -103,10 +111,7 @@ fn serve(asked: Serve) -> ExitCode {
         eprintln!("remedyd: {error}");
         return ExitCode::FAILURE;
     }
-    app::serve(&Options {
-        config_file: asked.config_file,
-        overrides: Overrides { listen: asked.listen, storage_path: asked.storage_path },
-    })
+    app::serve(&asked.source.options())
 }
 
 fn new_token(asked: NewToken) -> ExitCode {

@@ -68,3 +68,16 @@ fn a_mistake_that_is_taken_back_is_no_failed_reload_any_more() {
     assert_eq!(successful(), Some(1.0));
     daemon.stop();
 }
+
+#[test]
+fn check_reads_what_serve_would_read() {
+    let site = Site::webhook_only();
+    site.change(MAIN, "[storage]\npath = \"../data\" ", "[storage]\n");
+    let check = |flags: &[&str]| {
+        let file = format!("--config.file={}", site.config_file().display());
+        remedyd().arg("check").arg(file).args(flags).output().unwrap().status.code()
+    };
+    assert_eq!(check(&[]), Some(3), "no place for the store");
+    assert_eq!(check(&["--storage.path=data"]), Some(0));
+    assert_eq!(check(&["--storage.path=data", "--web.listen-address=0.0.0.0:1"]), Some(3), "open to everybody");
+}

@@ -12,10 +12,10 @@ const MISTAKES: u8 = 3;
 /// Exit status when the answer could not be printed.
 const UNPRINTED: u8 = 1;
 
-/// Reads the configuration at `path`: a summary on `out` and exit status 0, or every mistake on `err` and 3. Warnings go
+/// Reads the configuration at `path` as `serve` would: a summary on `out` and exit status 0, or every mistake on `err` and 3. Warnings go
 /// to `err` and change nothing.
-pub fn check(path: &Path, out: &mut impl Write, err: &mut impl Write) -> u8 {
-    let said = match load(path, &Overrides::default()) {
+pub fn check(path: &Path, overrides: &Overrides, out: &mut impl Write, err: &mut impl Write) -> u8 {
+    let said = match load(path, overrides) {
         Ok(loaded) => loaded
             .warnings
             .iter()
@@ -78,7 +78,7 @@ mod tests {
 
     fn run(path: &Path) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let status = check(path, &mut out, &mut err);
+        let status = check(path, &Overrides::default(), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

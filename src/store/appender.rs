@@ -61,10 +61,6 @@ impl Port for Appender {
         self.overlay.put(self.journal.seq() + 1, entries);
     }
 
-    fn is_empty(&self) -> bool {
-        self.draft.is_empty()
-    }
-
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError> {
         if self.failed || self.applier.has_ended() {
             return Err(StoreError::Stopped);

@@ -145,9 +145,6 @@ pub trait Port: Send {
     /// Adds the changes of one step to the turn. A step without changes leaves no trace.
     fn stage(&mut self, cause: &Cause, kind: &'static str, changes: &[Change]);
 
-    /// Whether nothing is staged.
-    fn is_empty(&self) -> bool;
-
     /// Puts the turn on disk with one sync, and says its sequence. An empty turn writes nothing and says the last one's.
     ///
     /// # Errors

@@ -87,11 +87,6 @@ impl Reader {
         self.progress.lag()
     }
 
-    /// How many bytes sled takes on disk.
-    pub fn size_bytes(&self) -> Result<u64, ReadError> {
-        Ok(self.db.size_on_disk()?)
-    }
-
     /// The remediation with its links.
     pub fn remediation(&self, id: RemediationId) -> Result<Option<Record>, ReadError> {
         let row = self.get(&keys::remediation(id))?;

@@ -79,11 +79,11 @@ fn one_commit_is_one_sync_and_an_empty_turn_is_none() {
     for change in samples::every_row() {
         stage(&mut appender, &[change]);
     }
-    assert!(!appender.is_empty());
+    assert!(!appender.draft.is_empty());
     assert_eq!(appender.commit(at(1)).unwrap(), 1);
     assert_eq!(syncs.load(Ordering::Relaxed), 1);
     stage(&mut appender, &[]);
-    assert!(appender.is_empty());
+    assert!(appender.draft.is_empty());
     assert_eq!(appender.commit(at(2)).unwrap(), 1);
     assert_eq!(syncs.load(Ordering::Relaxed), 1);
 }

@@ -257,11 +257,6 @@ impl Metrics {
         self.decisions.with_label_values(&[rule.as_str(), decision.as_str()]).inc();
     }
 
-    /// How many nodes wait for `why` at the moment.
-    pub fn set_held(&self, why: &HeldWhy, n: u64) {
-        self.held.with_label_values(&[why.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX));
-    }
-
     /// A node began to wait for `why`.
     pub fn held(&self, why: &HeldWhy) {
         self.held.with_label_values(&[why.as_str()]).inc();
