@@ -25,10 +25,6 @@ impl Port for Disk {
         self.told.lock().unwrap().push(kind);
     }
 
-    fn is_empty(&self) -> bool {
-        false
-    }
-
     fn commit(&mut self, _: Timestamp) -> Result<u64, StoreError> {
         self.told.lock().unwrap().push("commit");
         if self.fails { Err(StoreError::Stopped) } else { Ok(1) }
