@@ -5,17 +5,16 @@
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
 mod effects;
+mod live;
 mod observe;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
@@ -32,6 +31,7 @@ use crate::store::{self, Appender, StoreError};
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Writer};
 use effects::Hands;
+use live::{Live, Tasks};
 use observe::Telemetry;
 
 /// The configuration has mistakes.
@@ -155,7 +155,8 @@ impl Daemon {
         let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
         let client = HttpClient::new().map_err(|error| other(&error))?;
         let operations = first.storage_path.join("operations");
-        let executors = Executors::new(first.drivers.clone(), operations).map_err(|error| other(&error))?;
+        let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
+        let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
         let hands = Arc::new(Hands {
             executors: Arc::new(executors),
@@ -196,16 +197,19 @@ impl Daemon {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
         let mut bound = Vec::new();
-        for listener in listeners {
-            if let Ok(address) = listener.local_addr() {
-                info!(%address, "listening on http://{address}");
-                bound.push(address);
-            }
-            servers.spawn(http::server::serve(listener, http::router(self.shared.clone()), stopping.clone(), DRAIN));
-        }
         let mut watching = tokio::spawn(self.watch.run());
-        let code = match begin(&self.shared.inlet, &self.config.borrow().clone()).await {
+        // Not inside the `match`: a borrow there would last as long as the daemon, and no reload could replace it.
+        let first = self.config.borrow().clone();
+        let code = match begin(&self.shared.inlet, &first).await {
             Ok(()) => {
+                for listener in listeners {
+                    if let Ok(address) = listener.local_addr() {
+                        info!(%address, "listening on http://{address}");
+                        bound.push(address);
+                    }
+                    let router = http::router(self.shared.clone());
+                    servers.spawn(http::server::serve(listener, router, stopping.clone(), DRAIN));
+                }
                 let _ = self.ready.send_replace(Ok(()));
                 notify(&[sd_notify::NotifyState::Ready]);
                 info!("ready");
@@ -227,12 +231,18 @@ impl Daemon {
                 };
                 live.run(&mut tasks).await
             }
-            Err(why) => failed(&why),
+            // Only a writer that is gone refuses them; its own end says why.
+            Err(_) => writer_ended((&mut self.writer).await),
         };
         let _ = self.ready.send_replace(Err("stopping"));
         notify(&[sd_notify::NotifyState::Stopping]);
-        stop_servers.send_replace(true);
         watching.abort();
+        if code != ExitCode::SUCCESS {
+            // Something broke: no further effect, and nobody is waited for (I34).
+            self.hand_tasks.shutdown().await;
+            servers.shutdown().await;
+        }
+        stop_servers.send_replace(true);
         while let Some(cut_off) = servers.join_next().await {
             if let Ok(cut_off @ 1..) = cut_off {
                 warn!("{cut_off} requests did not end in time and were cut off");
@@ -247,119 +257,6 @@ impl Daemon {
     }
 }
 
-/// What runs while the daemon is up.
-struct Live<'a> {
-    config: &'a watch::Sender<Arc<Config>>,
-    shared: &'a Shared,
-    hands: &'a Hands,
-    reload: &'a Reload,
-    config_file: &'a Path,
-    /// Where this process listens, whatever a later configuration says.
-    bound: Vec<SocketAddr>,
-}
-
-/// Everything whose end is watched.
-struct Tasks<'a> {
-    reloaded: &'a mut mpsc::Receiver<Reloaded>,
-    writer: &'a mut JoinHandle<Result<Appender, StoreError>>,
-    fatal: &'a mut store::Fatal,
-    servers: &'a mut JoinSet<usize>,
-    watching: &'a mut JoinHandle<()>,
-    hands: &'a mut JoinSet<()>,
-}
-
-impl Live<'_> {
-    async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
-        let (mut terminate, mut interrupt, mut hang_up) = match signals() {
-            Ok(signals) => signals,
-            Err(error) => return failed(&format!("cannot listen for signals: {error}")),
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
-                _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
-                _ = hang_up.recv() => self.reload_soon(),
-                Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *tasks.writer => return writer_ended(ended),
-                error = tasks.fatal.wait() => return store_failed(&error),
-                _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
-                _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
-                _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
-            }
-        }
-    }
-
-    fn reload_soon(&self) {
-        info!("SIGHUP: reading the configuration again");
-        let reload = self.reload.clone();
-        // What came of it is logged where it is taken.
-        tokio::spawn(async move { reload.reload().await });
-    }
-
-    /// Takes a configuration over, or keeps the one in force and says why.
-    async fn take(&self, reloaded: Reloaded) {
-        let outcome = match reloaded.outcome {
-            Ok(loaded) => self.apply(*loaded).await,
-            Err(mistakes) => Err(mistakes),
-        };
-        match &outcome {
-            Ok(()) => {}
-            Err(mistakes) => {
-                self.shared.metrics.reload_failed();
-                error!(mistakes = mistakes.len(), "the configuration was not taken; the one before stays in force");
-                mistakes.iter().for_each(|mistake| error!("{mistake}"));
-            }
-        }
-        if let Some(answer) = reloaded.answer {
-            // Who asked may have gone.
-            let _ = answer.send(outcome);
-        }
-    }
-
-    async fn apply(&self, loaded: Loaded) -> Result<(), Vec<Mistake>> {
-        let before = self.config.borrow().clone();
-        let next = Arc::new(loaded.config);
-        if before.digest == next.digest {
-            // A mistake may have been taken back.
-            self.shared.metrics.reload_succeeded(self.hands.clock.now());
-            return Ok(());
-        }
-        self.check_exposure(&next)?;
-        if before.listen != next.listen || before.storage_path != next.storage_path {
-            warn!("`server.listen` and `storage.path` take effect at the next start");
-        }
-        warn_about(&loaded.warnings);
-        // Drivers and receivers first: a decision that the new policy makes must find them.
-        self.hands.executors.replace_drivers(next.drivers.clone());
-        self.hands.notices.replace_receivers(next.receivers.clone());
-        self.config.send_replace(Arc::clone(&next));
-        if configure(&self.shared.inlet, &next).await.is_ok() {
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
-            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
-        }
-        Ok(())
-    }
-}
-
-impl Live<'_> {
-    /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
-    /// may name another address than the one that was taken at the start.
-    fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
-        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
-        let Some(address) = open else { return Ok(()) };
-        let what =
-            format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
-        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
-        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
-    }
-}
-
-/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
-async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
-    configure(inlet, config).await?;
-    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
-}
-
 async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     let configured = Configured {
         settings: Arc::clone(&config.settings),
@@ -368,6 +265,12 @@ async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
     };
     let input = Input::Configured(Box::new(configured));
     inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
+async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
+    configure(inlet, config).await?;
+    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The names of the configuration that are label values.
@@ -433,10 +336,6 @@ fn reload_hook(reload: Reload) -> http::Reload {
             })
         })
     })
-}
-
-fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
-    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
 }
 
 fn is_watched() -> bool {

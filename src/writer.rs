@@ -286,3 +286,6 @@ enum Woken {
     Time,
     Stop,
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,6 +232,8 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "2:12: policy.cooldown: must be a duration in quotes, such as \"5m\", not a whole number",
         ),
         ("[policy]\ncooldown = \"5 m\"", "2:12: policy.cooldown: `5 m` is no duration"),
+        ("[policy]\nproposal_ttl = \"0s\"", "2:16: policy.proposal_ttl: every proposal would expire in the moment"),
+        ("[policy]\nsoak = \"30m\"", "2:8: policy.soak: soak (30m) must fit into verify_within (30m)"),
         ("[policy]\nsoak = \"1h\"", "2:8: policy.soak: soak (1h) must fit into verify_within (30m)"),
         ("[policy]\nladder = []", "2:1: policy.ladder: is not a known key"),
         ("[policy]\ncatalog = \"no.csv\"", "2:11: policy.catalog: cannot read no.csv"),

@@ -125,13 +125,17 @@ fn read_policy(mut table: Table<'_>) -> Policy {
         ("validate_within", &mut policy.validate_within),
     ];
     for (key, span) in keys {
-        *span = table.take(key).and_then(|value| value.duration()).unwrap_or(*span);
+        let value = table.take(key);
+        *span = value.as_ref().and_then(Value::duration).unwrap_or(*span);
+        if let Some(value) = value.filter(|_| key == "proposal_ttl" && span.is_zero()) {
+            value.wrong("every proposal would expire in the moment in which it opens");
+        }
     }
     let soak = table.take("soak");
     let verify_within = table.take("verify_within");
     policy.soak = soak.as_ref().and_then(Value::duration).unwrap_or(policy.soak);
     policy.verify_within = verify_within.as_ref().and_then(Value::duration).unwrap_or(policy.verify_within);
-    if let Some(value) = verify_within.or(soak).filter(|_| policy.soak > policy.verify_within) {
+    if let Some(value) = verify_within.or(soak).filter(|_| policy.soak >= policy.verify_within) {
         let (soak, within) = (duration::show(policy.soak), duration::show(policy.verify_within));
         value.wrong(format!("soak ({soak}) must fit into verify_within ({within}), else no repair can ever be proven"));
     }

@@ -82,6 +82,9 @@ pub struct Alert {
     pub joined: Result<Joined, String>,
     /// When it began, in the source's time.
     pub started_at: Timestamp,
+    /// The latest start that the source asserted for it: an end that is older ended an earlier time, even where we never
+    /// heard of that.
+    pub newest_start: Timestamp,
     /// When it ended, in the source's time.
     pub resolved_at: Option<Timestamp>,
     /// When we first heard of this episode, in our time.

@@ -79,9 +79,4 @@ impl Principal {
     pub fn sees(&self, cluster: &ClusterId) -> bool {
         self.clusters.as_ref().is_none_or(|clusters| clusters.contains(cluster))
     }
-
-    /// Whether it may do what needs `role` in `cluster`.
-    pub fn may(&self, role: Role, cluster: &ClusterId) -> bool {
-        self.sees(cluster) && self.role.includes(role)
-    }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{Annotation, Severity};
 use super::{
-    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, InstanceId, Labels, Mode, RemediationId, RuleId,
-    SourceId, Timestamp,
+    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, Instance, InstanceId, Labels, Mode, RemediationId,
+    RuleId, SourceId, Timestamp,
 };
 
 /// Where a remediation stands. Names and order as in Together's API.
@@ -137,12 +137,26 @@ pub struct Target {
     pub generation: String,
 }
 
+impl Target {
+    /// In which part the machine that now has this instance's id is another one; nothing where it is the same.
+    pub fn changed_in(&self, there: &Instance) -> Option<String> {
+        let parts = [
+            ("cluster", self.cluster_id.as_str(), there.cluster_id.as_str()),
+            ("host", self.host_id.as_str(), there.host_id.as_str()),
+            ("provider id", &self.provider_id, &there.provider_id),
+            ("generation", &self.generation, &there.generation),
+        ];
+        let (what, was, is) = parts.into_iter().find(|(_, was, is)| was != is)?;
+        Some(format!("the {what} of instance {} was {was:?} and is {is:?}", self.instance_id))
+    }
+}
+
 /// A remediation's own row. Its links and its history are rows beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remediation {
     /// UUIDv7.
     pub id: RemediationId,
-    /// Which machine, as it was when the remediation was created or approved.
+    /// Which machine, as it was when the remediation was created: what an approval is bound to.
     pub target: Target,
     /// What is, or would be, done.
     pub mode: Mode,

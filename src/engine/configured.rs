@@ -49,6 +49,7 @@ pub fn take(turn: &mut Turn<'_>, configured: Configured) {
     for (id, cluster) in live {
         // Other times may be in force: deadlines are computed again.
         lifecycle::amend(turn, id, |_| {});
+        turn.stirred.insert(id);
         turn.freed.insert(cluster);
     }
 }

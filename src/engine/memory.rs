@@ -11,7 +11,7 @@ use super::effect::Effect;
 use super::names::NameIndex;
 use crate::domain::{
     Alert, AlertState, Cluster, ClusterId, EffectId, Held, Hold, HoldId, HostId, Identity, Instance, InstanceId, Link,
-    NodeMemory, Record, Remediation, RemediationId, State, Timestamp,
+    NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
 };
 
 /// Who is due at a moment.
@@ -237,6 +237,16 @@ impl Memory {
     /// The live remediations that an identity is linked to: two where its alert moved to another instance meanwhile.
     pub fn linked_to(&self, identity: Identity) -> impl Iterator<Item = RemediationId> {
         self.linked.get(&identity).into_iter().flatten().copied()
+    }
+
+    /// The instance that the open linked alerts are about, where the inventory moved all of them away from the machine that
+    /// an AUTOMATED remediation would repair.
+    pub fn moved_to(&self, record: &Record) -> Option<&InstanceId> {
+        let row = &record.remediation;
+        let mut open = record.links.iter().filter_map(|link| self.alerts.get(&link.identity));
+        let elsewhere = open.next()?.instance().filter(|there| *there != row.instance_id())?;
+        let is_all = open.all(|alert| alert.instance().is_some_and(|there| there != row.instance_id()));
+        (row.trigger == Trigger::Automated && is_all).then_some(elsewhere)
     }
 
     /// The hold on an instance that lasts longest.

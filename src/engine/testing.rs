@@ -37,6 +37,7 @@ pub fn alert(name: &str) -> Alert {
         xid: None,
         joined: Err("not tried".into()),
         started_at: at(0),
+        newest_start: at(0),
         resolved_at: None,
         opened_at: at(0),
         cleared_at: None,

@@ -1,12 +1,15 @@
-//! What a start must not do: decide without a configuration, or repeat what it has just begun itself.
+//! What is awkward to tell as a story: a start that decides without a configuration or repeats what it has just begun
+//! itself, and more alerts than one remediation keeps links for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::ClusterPolicy;
-use super::testing::{at, instance};
+use super::settings::{ClusterPolicy, Enforce};
+use super::testing::{at, instance, report, rule, source};
 use super::*;
-use crate::domain::{Cluster, ClusterId, DriverId, InstanceId, Mode, Principal, State};
+use crate::domain::{
+    Cluster, ClusterId, DriverId, Identity, InstanceId, Labels, Link, Mode, Principal, SourceId, State,
+};
 
 fn configured(edit: impl FnOnce(&mut Settings)) -> Input {
     let id = ClusterId::parse("train-a").unwrap();
@@ -44,6 +47,38 @@ fn told(engine: &mut Engine, from: i64, inputs: Vec<Input>) -> (Vec<Change>, Vec
         }));
     }
     (changes, calls)
+}
+
+/// The `n`-th of many alerts about i-7: it fires since second 0, or ended at `end`.
+fn report_of(n: usize, end: Option<i64>) -> Report {
+    let labels = Labels::from_pairs([("alertname", "Heavy"), ("node", "i-7"), ("n", &n.to_string())]);
+    Report { labels, ..report("Heavy", 0, end) }
+}
+
+#[test]
+fn an_alert_beyond_the_links_that_are_kept_still_has_to_clear() {
+    let main = SourceId::parse("main").unwrap();
+    let with_rule = configured(|settings| {
+        settings.sources.insert(SourceId::parse("main").unwrap(), source(Some("train-a")));
+        settings.rules.extend([rule("r", &["alertname=\"Heavy\""], Some(Mode::HostAware), Enforce::Propose)]);
+    });
+    let say = |numbers: std::ops::Range<usize>, end| {
+        let reports = numbers.map(|n| report_of(n, end)).collect();
+        Input::Delivered(Delivery { source: main.clone(), clusters: None, reports, dead: Vec::new() })
+    };
+    let mut engine = Engine::new([], 1);
+    let clear_since = |engine: &Engine| {
+        let record = engine.memory().remediations().values().next().unwrap();
+        assert_eq!((record.links.len(), record.remediation.links_omitted), (Link::KEPT, 2));
+        record.remediation.clear_since
+    };
+    told(&mut engine, 0, vec![with_rule, say(0..Link::KEPT + 2, None), Input::Tick]);
+    told(&mut engine, 10, vec![say(0..Link::KEPT, Some(10)), say(0..Link::KEPT + 1, Some(10))]);
+    let open: Vec<Identity> = engine.memory().alerts().keys().copied().collect();
+    assert_eq!(open.len(), 1);
+    assert_eq!(clear_since(&engine), None, "one still fires");
+    told(&mut engine, 20, vec![say(0..Link::KEPT + 2, Some(10))]);
+    assert_eq!(clear_since(&engine), Some(at(20)));
 }
 
 #[test]

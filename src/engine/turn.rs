@@ -118,7 +118,8 @@ impl<'a> Turn<'a> {
             episodes.insert(0, alert.clone());
             episodes.truncate(Past::EPISODES);
         }
-        self.stirred.extend(self.memory.linked_to(alert.identity));
+        // One that is only counted has no link, but it still says what it belongs to.
+        self.stirred.extend(self.memory.linked_to(alert.identity).chain(alert.remediation_id));
         self.record(Change::Alert(Box::new(alert)));
     }
 

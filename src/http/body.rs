@@ -24,8 +24,22 @@ pub(super) fn announced(request: &Request) -> Option<usize> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// A body that is packed is refused by name; unread, it would be refused as broken text.
+fn plain(request: &Request) -> Result<(), Fault> {
+    let coding = request.headers().get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    match coding {
+        None | Some(b"" | b"identity") => Ok(()),
+        Some(coding) => {
+            let coding: String = String::from_utf8_lossy(coding).chars().take(64).collect();
+            let why = "bodies are read as they are; nothing of it was taken";
+            Err(Fault::invalid(format!("content-encoding: `{coding}` is not read here; {why}")))
+        }
+    }
+}
+
 /// The whole body, at most `cap` bytes of it.
 pub(super) async fn read(request: Request, cap: usize) -> Result<Bytes, Fault> {
+    plain(&request)?;
     let too_large =
         || Fault::new(Kind::TooLarge, format!("the body is larger than {cap} bytes; nothing of it was taken"));
     let size = announced(&request);

@@ -72,6 +72,7 @@ pub(super) fn alert() -> Alert {
         xid: Some(79),
         joined: Ok(Joined { cluster_id: instance().cluster_id, instance_id: instance().id }),
         started_at: at(5),
+        newest_start: at(5),
         resolved_at: None,
         opened_at: at(6),
         cleared_at: None,

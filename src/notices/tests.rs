@@ -124,7 +124,7 @@ async fn a_clear_no_is_final() {
 async fn a_notice_a_day_old_is_given_up() {
     let peer = Peer::start(|_| Reply::status(503)).await;
     let mut desk = Desk::new(&[("chat", peer.url("/"))], QUICK);
-    desk.now = desk.now.minus(GIVE_UP_AFTER).plus(Duration::from_millis(50));
+    desk.now = desk.now.minus(GIVE_UP_AFTER).plus(Duration::from_secs(2));
     desk.tell(1, "chat");
     let (_, failure) = desk.told().await;
     assert_eq!(failure.as_deref(), Some("not delivered within 24 h; the last time: HTTP status 503"));

@@ -185,8 +185,16 @@ impl Group {
     }
 }
 
-/// Adds a row to the batch, and what changes in the indexes between the row that is there and this one.
+/// Adds a row to the batch, and what changes in the indexes between the row that is there and this one. Most rows are in
+/// no index, and are neither looked up nor read.
 fn put(db: &sled::Db, batch: &mut sled::Batch, key: &Bytes, value: Option<&[u8]>) -> Result<(), StoreError> {
+    if !index::has(key) {
+        match value {
+            Some(value) => batch.insert(key.as_ref(), value),
+            None => batch.remove(key.as_ref()),
+        }
+        return Ok(());
+    }
     let there = match db.get(key)? {
         Some(old) => index::keys(&decode(key, Some(&old))?),
         None => Vec::new(),

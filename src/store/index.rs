@@ -3,6 +3,7 @@
 //! Every index key is a prefix (the index, then the names that it is about) and a suffix that says where in the order
 //! the row stands. The value is the row's key. Readers page by suffix alone, so one cursor fits every prefix.
 
+use super::keys::Kind;
 use crate::domain::{Alert, AlertState, ClusterId, Hold, InstanceId, Remediation, State, Timestamp};
 use crate::engine::Change;
 
@@ -70,6 +71,16 @@ impl Index {
         key.extend_from_slice(&(at.as_micros() ^ i64::MIN).to_be_bytes());
         key.extend_from_slice(id);
         key
+    }
+}
+
+/// Whether rows of this key's kind have index keys; an unknown kind may.
+pub fn has(key: &[u8]) -> bool {
+    match Kind::of(key) {
+        Some(Kind::Remediation | Kind::Alert | Kind::DeadLetter | Kind::Hold | Kind::Instance) | None => true,
+        Some(
+            Kind::Cluster | Kind::NodeMemory | Kind::Link | Kind::Transition | Kind::Alias | Kind::Held | Kind::Pending,
+        ) => false,
     }
 }
 
@@ -151,8 +162,15 @@ fn instance(cluster: &ClusterId, id: &InstanceId) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::keys::Kind;
-    use crate::store::samples;
+    use crate::store::{codec, samples};
+
+    #[test]
+    fn a_kind_without_index_keys_is_known_by_its_key() {
+        for change in samples::every_row() {
+            let key = codec::encode(&change).key;
+            assert!(has(&key) || keys(&change).is_empty(), "{change:?}");
+        }
+    }
 
     #[test]
     fn no_index_key_looks_like_a_row() {

@@ -63,6 +63,7 @@ pub fn alert(n: u32, episode: u32) -> Alert {
         xid: Some(79),
         joined: Ok(Joined { cluster_id: cluster_id("train-a"), instance_id: instance_id(n) }),
         started_at: at(i64::from(n)),
+        newest_start: at(i64::from(n)),
         resolved_at: None,
         opened_at: at(i64::from(n)),
         cleared_at: None,

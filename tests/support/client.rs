@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::eventually;
+
 /// Longer than any answer takes; a daemon that hangs fails the test instead of hanging it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,21 +37,28 @@ impl Client {
     }
 
     pub fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, None).unwrap_or_else(|error| panic!("GET {path} from {}: {error}", self.address))
+        self.insist(&format!("GET {path}"), || self.ask("GET", path, None))
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, Some(&body.to_string()))
-            .unwrap_or_else(|error| panic!("POST {path} to {}: {error}", self.address))
+        self.insist(&format!("POST {path}"), || self.ask("POST", path, Some(&body.to_string())))
+    }
+
+    /// The answer to a request that is made again while it is 503: on a busy machine a read may not wait for what was
+    /// just written, and every client of ours comes again then.
+    pub fn insist(&self, what: &str, ask: impl Fn() -> io::Result<Answer>) -> Answer {
+        eventually(PATIENCE, &format!("{what} is answered by {}", self.address), || {
+            match ask().unwrap_or_else(|error| panic!("{what} to {}: {error}", self.address)) {
+                answer if answer.status == 503 => Err(answer),
+                answer => Ok(answer),
+            }
+        })
     }
 
     /// One request. An error says that nobody knows what became of it.
     ///
     /// HTTP/1.0, so that the answer comes in one piece and ends with the connection.
     pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
         let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n", self.address);
         if let Some(token) = &self.token {
             request += &format!("Authorization: Bearer {token}\r\n");
@@ -59,27 +68,50 @@ impl Client {
         }
         request += "\r\n";
         request += body.unwrap_or_default();
-        stream.write_all(request.as_bytes())?;
+        self.send(request.as_bytes())
+    }
+
+    /// Bytes as they are, which should be a request; the answer ends with the connection.
+    pub fn send(&self, request: &[u8]) -> io::Result<Answer> {
+        let mut stream = self.open()?;
+        // Who refuses a request need not read all of it: what it said meanwhile is the answer.
+        let sent = stream.write_all(request);
         let mut text = Vec::new();
-        stream.read_to_end(&mut text)?;
-        Answer::read(&String::from_utf8_lossy(&text)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let read = stream.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text);
+        // The answer to HEAD announces a body that does not come.
+        let answer = if request.starts_with(b"HEAD ") { Answer::head(&text) } else { Answer::read(&text) };
+        match answer {
+            Some(answer) => Ok(answer),
+            None => sent.and(read).and(Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// A connection, for who wants to say things in pieces.
+    pub fn open(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
     }
 }
 
 impl Answer {
     /// Nothing where the answer was cut off.
-    fn read(text: &str) -> Option<Self> {
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head.lines().find_map(|line| {
+    pub fn read(text: &str) -> Option<Self> {
+        let answer = Self::head(text)?;
+        let length = answer.head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
-        (length.is_none_or(|length| length == body.len())).then(|| Self {
-            status,
-            head: head.to_owned(),
-            body: body.to_owned(),
-        })
+        length.is_none_or(|length| length == answer.body.len()).then_some(answer)
+    }
+
+    /// Whatever came after the head, as the body.
+    fn head(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { status, head: head.to_owned(), body: body.to_owned() })
     }
 
     pub fn is_success(&self) -> bool {

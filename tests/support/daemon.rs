@@ -1,6 +1,7 @@
 //! The daemon as a process: started as an operator starts it, ended as a machine ends it.
 
 use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use remedyd::clock::Stopwatch;
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How much of the log a failed test shows.
-const TAIL_LINES: usize = 40;
+const TAIL_LINES: usize = 15;
 
 /// How a daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +111,13 @@ impl<'a> Daemon<'a> {
         &self.client
     }
 
+    /// Reads. A store that is behind answers 503 rather than stale, and whoever reads asks again: so does every client.
     pub fn get(&self, path: &str) -> Answer {
-        self.client.get(path)
+        self.wait(&format!("an answer of {path}"), || {
+            let answer = self.client.get(path);
+            let is_behind = answer.status == 503 && answer.body.contains("catching up");
+            if is_behind { Err(answer) } else { Ok(answer) }
+        })
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
@@ -195,6 +201,9 @@ impl<'a> Daemon<'a> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_tail());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -210,12 +219,17 @@ pub fn together(remediation: &Value) -> String {
 }
 
 /// `remedyd serve` for a site.
-pub fn serve(site: &Site) -> Command {
+fn serve(site: &Site) -> Command {
+    serve_on(site, site.daemon_address())
+}
+
+/// `remedyd serve` for a site, at another address.
+pub fn serve_on(site: &Site, address: SocketAddr) -> Command {
     let mut command = remedyd();
     command
         .arg("serve")
         .arg(format!("--config.file={}", site.config_file().display()))
-        .arg(format!("--web.listen-address={}", site.daemon_address()))
+        .arg(format!("--web.listen-address={address}"))
         .arg(format!("--storage.path={}", site.path("data").display()));
     command
 }
@@ -228,9 +242,9 @@ pub fn remedyd() -> Command {
 }
 
 /// Runs a daemon that is expected to end by itself, and says how and with which words.
-pub fn refused(site: &Site) -> (Option<i32>, String) {
+pub fn refused(site: &Site, mut command: Command) -> (Option<i32>, String) {
     let path = site.path("refused.log");
-    let mut child = serve(site).stderr(File::create(&path).unwrap()).spawn().unwrap();
+    let mut child = command.stderr(File::create(&path).unwrap()).spawn().unwrap();
     let since = Stopwatch::start();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {

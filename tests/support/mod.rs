@@ -9,6 +9,7 @@ pub mod alertmanager;
 pub mod client;
 pub mod daemon;
 pub mod driver;
+pub mod fixtures;
 pub mod posts;
 pub mod receiver;
 pub mod relay;

@@ -17,17 +17,18 @@ pub struct Told {
     pub body: Value,
 }
 
-/// It answers 200 to every POST until it goes down; what it was told stays.
+/// It remembers every POST until it goes down, and answers 200, or 503 where it is to take nothing.
 pub struct Receiver {
     address: SocketAddr,
     told: Arc<Mutex<Vec<Told>>>,
+    refuses: Arc<AtomicBool>,
     up: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 impl Receiver {
     /// One that is down.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, told: Arc::default(), up: None }
+        Self { address, told: Arc::default(), refuses: Arc::default(), up: None }
     }
 
     pub fn url(&self) -> String {
@@ -37,14 +38,14 @@ impl Receiver {
     pub fn go_up(&mut self) {
         let listener = TcpListener::bind(self.address).unwrap();
         let (is_down, told) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.told));
-        let ends = Arc::clone(&is_down);
+        let (ends, refuses) = (Arc::clone(&is_down), Arc::clone(&self.refuses));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
                 // A client that is killed in the middle of a request told nothing.
-                if let Ok(Some(one)) = stream.and_then(answer) {
+                if let Ok(Some(one)) = stream.and_then(|stream| answer(stream, refuses.load(Ordering::SeqCst))) {
                     told.lock().unwrap().push(one);
                 }
             }
@@ -61,6 +62,16 @@ impl Receiver {
         }
     }
 
+    /// Whether it answers that it takes nothing.
+    pub fn take_nothing(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// Forgets what it was told.
+    pub fn forget(&self) {
+        self.told.lock().unwrap().clear();
+    }
+
     /// Everything that it was told so far, in order.
     pub fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
@@ -74,7 +85,7 @@ impl Drop for Receiver {
 }
 
 /// Reads one request and answers it; the connection ends with it.
-fn answer(mut stream: TcpStream) -> io::Result<Option<Told>> {
+fn answer(mut stream: TcpStream, refuses: bool) -> io::Result<Option<Told>> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut text = Vec::new();
     let (head, length) = loop {
@@ -94,7 +105,8 @@ fn answer(mut stream: TcpStream) -> io::Result<Option<Told>> {
     let mut rest = vec![0; missing];
     stream.read_exact(&mut rest)?;
     text.extend_from_slice(&rest);
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let status = if refuses { "503 Service Unavailable" } else { "200 OK" };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     let body = serde_json::from_slice(&text).map_err(io::Error::other)?;
     Ok(Some(Told { key: header(&head, "idempotency-key").unwrap_or_default().to_owned(), body }))
 }

@@ -21,7 +21,7 @@ pub fn wanted(memory: &Memory, delivery: &Delivery) -> Vec<PastKey> {
         let identity = Identity::of(&delivery.source, &report.labels);
         let is_known = memory.alerts().get(&identity).is_some_and(|open| match report.status {
             ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
-            ReportStatus::Resolved => open.episode == 1 && report.ended_at.is_none_or(|end| end >= open.started_at),
+            ReportStatus::Resolved => open.episode == 1 && report.ended_at.is_none_or(|end| end >= open.newest_start),
         });
         (!is_known).then_some(PastKey::Episodes(identity))
     });
@@ -110,8 +110,8 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
             turn.record_alert(alert);
             true
         }
-        (Meaning::Asserts { state, started_at, last_seen_at }, Some(before)) => {
-            let said = Said { state, started_at, last_seen_at, report };
+        (Meaning::Asserts { state, started_at, newest_start, last_seen_at }, Some(before)) => {
+            let said = Said { state, started_at, newest_start, last_seen_at, report };
             assert_again(turn, before, said)
         }
         (Meaning::Closes { resolved_at }, Some(before)) => {
@@ -131,6 +131,7 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
 struct Said {
     state: AlertState,
     started_at: Timestamp,
+    newest_start: Timestamp,
     last_seen_at: Timestamp,
     report: Report,
 }
@@ -139,6 +140,7 @@ fn assert_again(turn: &mut Turn<'_>, before: Alert, said: Said) -> bool {
     let mut alert = before.clone();
     alert.state = said.state;
     alert.started_at = said.started_at;
+    alert.newest_start = said.newest_start;
     alert.last_seen_at = said.last_seen_at;
     // Alertmanager sends nothing about a silenced or inhibited alert: one that it sends is neither.
     alert.muted = false;
@@ -182,6 +184,7 @@ fn new_episode(
         state,
         muted: false,
         started_at,
+        newest_start: started_at,
         resolved_at,
         opened_at: turn.now(),
         cleared_at: resolved_at.map(|_| turn.now()),

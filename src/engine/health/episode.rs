@@ -27,6 +27,8 @@ pub enum Meaning {
         state: AlertState,
         /// Its start from now on.
         started_at: Timestamp,
+        /// The latest start that was asserted, from now on.
+        newest_start: Timestamp,
         /// When it was last seen, from now on.
         last_seen_at: Timestamp,
     },
@@ -52,66 +54,71 @@ pub enum Meaning {
 /// no later end can close.
 pub fn read(open: Option<&Alert>, past: &[Alert], report: &Report, refire_hold: Duration, now: Timestamp) -> Meaning {
     let started_at = report.started_at.min(now);
+    let heard = Heard { now, hold: refire_hold, is_ahead: report.started_at > now };
     match report.status {
-        ReportStatus::Firing => fires(open, past, started_at, refire_hold, now),
+        ReportStatus::Firing => fires(open, past, started_at, heard),
         ReportStatus::Resolved => {
             let resolved_at = report.ended_at.unwrap_or(now).min(now);
-            ends(open, past, started_at.min(resolved_at), resolved_at, refire_hold, now)
+            ends(open, past, started_at.min(resolved_at), resolved_at, heard)
         }
     }
 }
 
-fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, hold: Duration, now: Timestamp) -> Meaning {
+/// The circumstances of a report.
+#[derive(Clone, Copy)]
+struct Heard {
+    now: Timestamp,
+    /// `refire_hold`
+    hold: Duration,
+    /// Its start lies in our future: the source's clock runs ahead, and the same report gets another start each time.
+    is_ahead: bool,
+}
+
+fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, heard: Heard) -> Meaning {
+    let Heard { now, hold, is_ahead } = heard;
     let last_end = past.iter().filter_map(|closed| closed.resolved_at).max();
     let is_newer = last_end.is_none_or(|end| started_at > end);
     let Some(open) = open else {
         let state = if is_newer { AlertState::Firing } else { AlertState::RefiredUnconfirmed };
         return Meaning::Opens { state, started_at };
     };
-    let last_seen_at = if now.since(open.last_seen_at) >= LAST_SEEN_STEP { now } else { open.last_seen_at };
-    match open.state {
+    let seen_at = if now.since(open.last_seen_at) >= LAST_SEEN_STEP { now } else { open.last_seen_at };
+    let newest_start = if is_ahead { open.newest_start } else { open.newest_start.max(started_at) };
+    let (state, started_at, last_seen_at) = match open.state {
         AlertState::Firing | AlertState::Resolved => {
             // An HA pair may know an earlier start of the same episode; an old message must not pull it back further.
             let same_episode = is_newer && started_at.plus(hold) >= open.started_at;
             let started_at = if same_episode { open.started_at.min(started_at) } else { open.started_at };
-            Meaning::Asserts { state: AlertState::Firing, started_at, last_seen_at }
+            (AlertState::Firing, started_at, seen_at)
         }
         AlertState::RefiredUnconfirmed => {
             let still_asserted = now >= open.opened_at.plus(hold);
             match (started_at > open.started_at && is_newer, still_asserted) {
-                (true, _) => Meaning::Asserts { state: AlertState::Firing, started_at, last_seen_at: now },
-                (false, true) => {
-                    Meaning::Asserts { state: AlertState::Firing, started_at: open.started_at, last_seen_at: now }
-                }
-                (false, false) => Meaning::Asserts {
-                    state: AlertState::RefiredUnconfirmed,
-                    started_at: open.started_at,
-                    last_seen_at,
-                },
+                (true, _) => (AlertState::Firing, started_at, now),
+                (false, true) => (AlertState::Firing, open.started_at, now),
+                (false, false) => (AlertState::RefiredUnconfirmed, open.started_at, seen_at),
             }
         }
-    }
+    };
+    Meaning::Asserts { state, started_at, newest_start, last_seen_at }
 }
 
-fn ends(
-    open: Option<&Alert>,
-    past: &[Alert],
-    started_at: Timestamp,
-    resolved_at: Timestamp,
-    hold: Duration,
-    now: Timestamp,
-) -> Meaning {
-    if let Some(open) = open.filter(|open| resolved_at >= open.started_at) {
+fn ends(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, resolved_at: Timestamp, heard: Heard) -> Meaning {
+    if let Some(open) = open.filter(|open| resolved_at >= open.newest_start) {
         // An episode that was confirmed after a false end may have begun before that end. The same end once more is most
         // likely a late copy, and is believed only where nobody has asserted the alert for as long as it takes to confirm.
         let is_old = past.iter().filter_map(|closed| closed.resolved_at).any(|end| resolved_at <= end);
-        let is_asserted = open.state == AlertState::Firing && now < open.last_seen_at.plus(hold);
+        let is_asserted = open.state == AlertState::Firing && heard.now < open.last_seen_at.plus(heard.hold);
         return if is_old && is_asserted { Meaning::Repeats } else { Meaning::Closes { resolved_at } };
     }
     let is_known = past
         .iter()
         .any(|closed| closed.resolved_at.is_some_and(|end| started_at <= end && closed.started_at <= resolved_at));
-    if is_known { Meaning::Repeats } else { Meaning::Records { started_at, resolved_at } }
+    if is_known || (heard.is_ahead && !past.is_empty()) {
+        Meaning::Repeats
+    } else {
+        Meaning::Records { started_at, resolved_at }
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +137,13 @@ mod tests {
     }
 
     fn open(start: i64) -> Alert {
-        Alert { started_at: at(start), opened_at: at(start), last_seen_at: at(start), ..alert("a") }
+        Alert {
+            started_at: at(start),
+            newest_start: at(start),
+            opened_at: at(start),
+            last_seen_at: at(start),
+            ..alert("a")
+        }
     }
 
     fn unconfirmed(start: i64, opened: i64) -> Alert {
@@ -169,9 +182,19 @@ mod tests {
     #[test]
     fn a_repeat_inside_a_step_says_nothing_new() {
         let open = open(10);
-        let same = Meaning::Asserts { state: AlertState::Firing, started_at: at(10), last_seen_at: at(10) };
+        let same = Meaning::Asserts {
+            state: AlertState::Firing,
+            started_at: at(10),
+            newest_start: at(10),
+            last_seen_at: at(10),
+        };
         assert_eq!(meaning(Some(&open), &[], &report("a", 10, None), 69), same);
-        let seen = Meaning::Asserts { state: AlertState::Firing, started_at: at(10), last_seen_at: at(70) };
+        let seen = Meaning::Asserts {
+            state: AlertState::Firing,
+            started_at: at(10),
+            newest_start: at(10),
+            last_seen_at: at(70),
+        };
         assert_eq!(meaning(Some(&open), &[], &report("a", 10, None), 70), seen);
     }
 
@@ -208,12 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn an_end_from_before_a_newer_start_ends_nothing() {
+        let open = Alert { newest_start: at(20), ..open(1) };
+        let records = Meaning::Records { started_at: at(1), resolved_at: at(9) };
+        assert_eq!(meaning(Some(&open), &[], &report("a", 1, Some(9)), 30), records);
+        assert_eq!(meaning(Some(&open), &[], &report("a", 1, Some(25)), 30), Meaning::Closes { resolved_at: at(25) });
+    }
+
+    #[test]
     fn a_late_end_is_recorded_once_and_leaves_the_open_episode() {
         let records = Meaning::Records { started_at: at(1), resolved_at: at(9) };
         assert_eq!(meaning(Some(&open(10)), &[], &report("a", 1, Some(9)), 30), records);
         assert_eq!(meaning(Some(&open(10)), &[closed(1, 9)], &report("a", 1, Some(9)), 31), Meaning::Repeats);
         assert_eq!(meaning(None, &[], &report("a", 1, Some(9)), 30), records);
         assert_eq!(meaning(None, &[closed(1, 9)], &report("a", 2, Some(12)), 31), Meaning::Repeats);
+    }
+
+    #[test]
+    fn what_a_clock_that_runs_ahead_says_twice_says_nothing_new() {
+        let open = open(12);
+        let same = Meaning::Asserts {
+            state: AlertState::Firing,
+            started_at: at(12),
+            newest_start: at(12),
+            last_seen_at: at(12),
+        };
+        assert_eq!(meaning(Some(&open), &[], &report("a", 9_999_999, None), 20), same);
+        let ended = report("a", 9_999_998, Some(9_999_999));
+        assert_eq!(meaning(None, &[], &ended, 20), Meaning::Records { started_at: at(20), resolved_at: at(20) });
+        assert_eq!(meaning(None, &[closed(20, 20)], &ended, 30), Meaning::Repeats);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum Verb {
     Resolve,
     /// No person came in time.
     Expire,
-    /// A person's own remediation takes its place.
+    /// Another remediation takes its place: a person's own, or the one for the machine that its alerts are about.
     Supersede,
     /// The action begins.
     Start,

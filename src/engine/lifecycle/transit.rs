@@ -44,11 +44,13 @@ pub fn transit(
     true
 }
 
-/// The first version of a new remediation. The caller has made sure that none is in the way.
-pub fn begin(turn: &mut Turn<'_>, mut row: Remediation, reason: &str) {
+/// The first version of a new remediation, about these alerts, which are linked next. The caller has made sure that none
+/// is in the way.
+pub fn begin(turn: &mut Turn<'_>, mut row: Remediation, reason: &str, mut alerts: Vec<String>) {
+    alerts.truncate(NOTICE_ALERTS);
     write(turn, &mut row);
     let principal = row.requested_by.clone();
-    tell(turn, &row, None, Verb::Create, &principal, reason, Vec::new());
+    tell(turn, &row, None, Verb::Create, &principal, reason, alerts);
 }
 
 /// Changes what is neither state nor mode: no version, no history.

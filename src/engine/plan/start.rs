@@ -27,6 +27,10 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         Ok(instance) => instance.clone(),
         Err(why) => return fail(turn, id, FailureCode::TargetChanged, why),
     };
+    if let Some(elsewhere) = turn.memory().moved_to(record).cloned() {
+        let why = format!("its alerts are about instance {elsewhere} now");
+        return fail(turn, id, FailureCode::EvidenceGone, why);
+    }
     let policy = turn.settings().clusters.get(row.cluster_id());
     if !policy.is_some_and(|policy| policy.modes.contains(&row.mode)) {
         let why = format!("no driver of cluster {} can do {} any more", row.cluster_id(), row.mode);
@@ -115,17 +119,10 @@ pub(super) fn same_machine<'a>(turn: &'a Turn<'_>, target: &Target) -> Result<&'
     let Some(there) = turn.memory().instances().get(id) else {
         return Err(format!("instance {id} left the inventory"));
     };
-    for (what, was, is) in [
-        ("cluster", target.cluster_id.as_str(), there.cluster_id.as_str()),
-        ("host", target.host_id.as_str(), there.host_id.as_str()),
-        ("provider id", &target.provider_id, &there.provider_id),
-        ("generation", &target.generation, &there.generation),
-    ] {
-        if was != is {
-            return Err(format!("the {what} of instance {id} was {was:?} and is {is:?}"));
-        }
+    match target.changed_in(there) {
+        Some(why) => Err(why),
+        None => Ok(there),
     }
-    Ok(there)
 }
 
 /// The act begins: state, intent and call in one batch.

@@ -168,10 +168,11 @@ fn read(turn: &mut Turn<'_>, instance: &Instance) -> Wants {
                 Verdict::Repair(mode) => wants.ready.push(Want {
                     rule: id.clone(),
                     mode,
-                    is_auto: rule.enforce == Enforce::Auto,
+                    is_auto: rule.enforce == Enforce::Auto
+                        && !rule.mode.is_some_and(|named| mode.is_heavier_than(named)),
                     auto_resolve: rule.auto_resolve,
                     alert: alert.identity,
-                    started_at: alert.started_at,
+                    started_at: alert.newest_start,
                 }),
                 Verdict::Nothing => wants.attached.extend(alert.xid.map(|_| alert.identity)),
                 Verdict::ContactSupport => {
@@ -230,7 +231,9 @@ fn heaviest(turn: &Turn<'_>, instance: &Instance, wants: &[Want]) -> Option<Want
             .as_ref()
             .is_none_or(|best| mode.is_heavier_than(best.mode) || (mode == best.mode && want.rule < best.rule));
         if is_better {
-            best = Some(Want { mode, ..want.clone() });
+            // A rule approves what it names, or less: what was moved up is for a person (I8).
+            let is_auto = want.is_auto && mode == want.mode;
+            best = Some(Want { mode, is_auto, ..want.clone() });
         }
     }
     best

@@ -1,10 +1,10 @@
 //! The alerts of a remediation: linked once per identity, never taken away, kept in step with their episodes.
 
-use super::super::lifecycle::amend;
+use super::super::lifecycle::{Verb, amend, transit};
 use super::super::signs::annotation;
 use super::super::turn::Turn;
-use crate::domain::{Alert, AlertState, Identity, Link, RemediationId, Timestamp};
-use crate::engine::Change;
+use crate::domain::{Alert, AlertState, Identity, Link, Remediation, RemediationId, Timestamp};
+use crate::engine::{Change, SYSTEM};
 
 /// Links an open episode. False: it is linked already, or does not exist.
 pub fn link(turn: &mut Turn<'_>, id: RemediationId, identity: Identity) -> bool {
@@ -54,8 +54,32 @@ pub fn sync_links(turn: &mut Turn<'_>, id: RemediationId) {
         }
     }
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    let clear_since = clear_since(&record.links);
+    let clear_since = clear_since(&record.links).and_then(|since| with_omitted(turn, &record.remediation, since));
     amend(turn, id, |row| row.clear_since = clear_since);
+    withdraw(turn, id);
+}
+
+/// A proposal for a machine that its alerts turned out not to be about, or that is another one by now, must not wait for
+/// an approval.
+fn withdraw(turn: &mut Turn<'_>, id: RemediationId) {
+    let Some(record) = turn.memory().remediations().get(&id) else { return };
+    let target = &record.remediation.target;
+    let there = turn.memory().instances().get(&target.instance_id);
+    let elsewhere = || turn.memory().moved_to(record).map(|there| format!("its alerts are about instance {there} now"));
+    // The table lets only a proposal be superseded; what is approved already is looked at before its act.
+    if let Some(note) = there.and_then(|there| target.changed_in(there)).or_else(elsewhere) {
+        let reason = note.clone();
+        transit(turn, id, Verb::Supersede, SYSTEM, &reason, |row| row.note = Some(note));
+    }
+}
+
+/// Since when the alerts are clear too that are only counted: they have no link that says when, so it is since we noticed.
+fn with_omitted(turn: &Turn<'_>, row: &Remediation, since: Timestamp) -> Option<Timestamp> {
+    if row.links_omitted == 0 {
+        return Some(since);
+    }
+    let is_open = turn.memory().alerts_of(row.instance_id()).any(|alert| alert.remediation_id == Some(row.id));
+    (!is_open).then(|| row.clear_since.unwrap_or(turn.now()).max(since))
 }
 
 /// The link as it should be, where it is not.

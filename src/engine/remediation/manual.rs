@@ -9,9 +9,7 @@ use super::super::{check_text, require};
 use super::links::link;
 use super::open::blank;
 use super::review::{check_mode, reply};
-use crate::domain::{
-    Alias, ClusterId, Identity, InstanceId, Mode, Principal, Record, RemediationId, Role, State, Trigger,
-};
+use crate::domain::{Alias, ClusterId, InstanceId, Mode, Principal, Record, RemediationId, Role, State, Trigger};
 use crate::engine::Change;
 
 /// For how long a repeat of a create without an id of its own is taken for the same request.
@@ -91,15 +89,15 @@ fn open_manual(
         transit(turn, old.remediation.id, Verb::Supersede, &principal.name, &reason, |row| row.note = Some(note));
     }
     let reason = if wanted.reason.is_empty() { "created" } else { wanted.reason };
-    begin(turn, row, reason);
+    let inherited = superseded.iter().flat_map(|old| &old.links);
+    begin(turn, row, reason, inherited.clone().map(|link| link.alert_name.clone()).collect());
     if let Some(alias) = wanted.alias {
         let cluster_id = instance.cluster_id.clone();
         let alias = Alias { cluster_id, alias: alias.to_owned(), remediation_id: id };
         turn.record(Change::Alias(Box::new(alias)));
     }
-    let identities: Vec<Identity> = superseded.iter().flat_map(|old| &old.links).map(|link| link.identity).collect();
-    for identity in identities {
-        link(turn, id, identity);
+    for inherited in inherited {
+        link(turn, id, inherited.identity);
     }
     turn.stirred.insert(id);
     turn.touched.insert(instance.id.clone());

@@ -27,7 +27,9 @@ pub struct Opening {
 
 /// Opens a proposal for an instance, or an approved remediation where the rule says `auto`.
 pub fn open(turn: &mut Turn<'_>, instance: &Instance, opening: &Opening) -> RemediationId {
-    let opened_by = turn.memory().alerts().get(&opening.alert).map(|alert| alert.id);
+    let alert = turn.memory().alerts().get(&opening.alert);
+    let opened_by = alert.map(|alert| alert.id);
+    let alerts = alert.into_iter().map(|alert| alert.name().to_owned()).collect();
     let mut row = blank(turn, instance, opening.mode, Trigger::Automated);
     row.state = State::PendingApproval;
     row.reason.clone_from(&opening.reason);
@@ -35,7 +37,7 @@ pub fn open(turn: &mut Turn<'_>, instance: &Instance, opening: &Opening) -> Reme
     row.auto_resolve = opening.auto_resolve;
     row.opened_by = opened_by;
     let id = row.id;
-    begin(turn, row, &format!("rule {}: {}", opening.rule, opening.reason));
+    begin(turn, row, &format!("rule {}: {}", opening.rule, opening.reason), alerts);
     if opening.is_auto {
         let comment = format!("auto-approved: rule {}", opening.rule);
         let review = Review { by: "Auto-Approved".to_owned(), at: turn.now(), comment: comment.clone() };

@@ -1,0 +1,139 @@
+//! While the daemon is up: signals, configurations that change, and tasks that must not end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{error, info, warn};
+
+use super::effects::Hands;
+use super::{configure, failed, known, store_failed, warn_about, writer_ended};
+use crate::config::watch::{Reload, Reloaded};
+use crate::config::{Config, Loaded, Mistake};
+use crate::http::Shared;
+use crate::store::{self, Appender, StoreError};
+
+/// What runs while the daemon is up.
+pub struct Live<'a> {
+    /// In force; replaced by a reload.
+    pub config: &'a watch::Sender<Arc<Config>>,
+    /// What handlers share.
+    pub shared: &'a Shared,
+    /// Who carries effects out.
+    pub hands: &'a Hands,
+    /// What SIGHUP does.
+    pub reload: &'a Reload,
+    /// Which file it was started with.
+    pub config_file: &'a Path,
+    /// Where this process listens, whatever a later configuration says.
+    pub bound: Vec<SocketAddr>,
+}
+
+/// Everything whose end is watched.
+pub struct Tasks<'a> {
+    /// Configurations that were found.
+    pub reloaded: &'a mut mpsc::Receiver<Reloaded>,
+    /// The writer's thread.
+    pub writer: &'a mut JoinHandle<Result<Appender, StoreError>>,
+    /// The store behind it.
+    pub fatal: &'a mut store::Fatal,
+    /// The listeners.
+    pub servers: &'a mut JoinSet<usize>,
+    /// The watch over the configuration.
+    pub watching: &'a mut JoinHandle<()>,
+    /// The carrying out of effects.
+    pub hands: &'a mut JoinSet<()>,
+}
+
+impl Live<'_> {
+    /// Runs until a signal or a failure says how the daemon ends.
+    pub async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
+        let (mut terminate, mut interrupt, mut hang_up) = match signals() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&format!("cannot listen for signals: {error}")),
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
+                _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
+                _ = hang_up.recv() => self.reload_soon(),
+                Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
+                ended = &mut *tasks.writer => return writer_ended(ended),
+                error = tasks.fatal.wait() => return store_failed(&error),
+                _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
+                _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
+                _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
+            }
+        }
+    }
+
+    fn reload_soon(&self) {
+        info!("SIGHUP: reading the configuration again");
+        let reload = self.reload.clone();
+        // What came of it is logged where it is taken.
+        tokio::spawn(async move { reload.reload().await });
+    }
+
+    /// Takes a configuration over, or keeps the one in force and says why.
+    async fn take(&self, reloaded: Reloaded) {
+        let outcome = match reloaded.outcome {
+            Ok(loaded) => self.apply(*loaded).await,
+            Err(mistakes) => Err(mistakes),
+        };
+        match &outcome {
+            Ok(()) => {}
+            Err(mistakes) => {
+                self.shared.metrics.reload_failed();
+                error!(mistakes = mistakes.len(), "the configuration was not taken; the one before stays in force");
+                mistakes.iter().for_each(|mistake| error!("{mistake}"));
+            }
+        }
+        if let Some(answer) = reloaded.answer {
+            // Who asked may have gone.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    async fn apply(&self, loaded: Loaded) -> Result<(), Vec<Mistake>> {
+        let before = self.config.borrow().clone();
+        let next = Arc::new(loaded.config);
+        if before.digest == next.digest {
+            // What was refused in between is mended.
+            self.shared.metrics.reload_succeeded(self.hands.clock.now());
+            return Ok(());
+        }
+        self.check_exposure(&next)?;
+        if before.listen != next.listen || before.storage_path != next.storage_path {
+            warn!("`server.listen` and `storage.path` take effect at the next start");
+        }
+        warn_about(&loaded.warnings);
+        // Drivers and receivers first: a decision that the new policy makes must find them.
+        self.hands.executors.replace_drivers(next.drivers.clone());
+        self.hands.notices.replace_receivers(next.receivers.clone());
+        self.config.send_replace(Arc::clone(&next));
+        if configure(&self.shared.inlet, &next).await.is_ok() {
+            self.shared.metrics.configured(known(&next), self.hands.clock.now());
+            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+        }
+        Ok(())
+    }
+
+    /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
+    /// may name another address than the one that was taken at the start.
+    fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
+        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
+        let Some(address) = open else { return Ok(()) };
+        let what =
+            format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
+        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
+        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
+    }
+}
+
+fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+}

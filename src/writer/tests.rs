@@ -1,0 +1,147 @@
+//! One thread, one commit, and nothing out before it: the writer over a store that only writes down what it is told.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::domain::{Cluster, ClusterId, DriverId, HostId, Instance, InstanceId, Labels, Mode, Principal, SourceId};
+use crate::engine::settings::{ClusterPolicy, Limits, Settings};
+use crate::engine::{Command, Configured, Delivery, Past, PastKey, Report, ReportStatus};
+use crate::store::Lag;
+
+/// What the store was told: the kind of each step, and `commit`.
+type Told = Arc<Mutex<Vec<&'static str>>>;
+
+struct Disk {
+    told: Told,
+    fails: bool,
+}
+
+impl Port for Disk {
+    fn past(&self, _: &[PastKey]) -> Result<Past, StoreError> {
+        Ok(Past::default())
+    }
+
+    fn stage(&mut self, _: &Cause, kind: &'static str, _: &[Change]) {
+        self.told.lock().unwrap().push(kind);
+    }
+
+    fn commit(&mut self, _: Timestamp) -> Result<u64, StoreError> {
+        self.told.lock().unwrap().push("commit");
+        if self.fails { Err(StoreError::Stopped) } else { Ok(1) }
+    }
+
+    fn lag(&self) -> Lag {
+        Lag { changes: 0, since: None }
+    }
+}
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn committed(&mut self, _: &[Change], _: &[Decision]) {}
+
+    fn turned(&mut self, _: u64) {}
+}
+
+struct Outcome {
+    told: Vec<&'static str>,
+    replies: Vec<Option<Reply>>,
+    effects: usize,
+    is_ok: bool,
+}
+
+/// Queues these inputs, then lets the writer run until it has taken them all.
+fn run(inputs: Vec<Input>, fails: bool) -> Outcome {
+    let told = Told::default();
+    let (inlet, lanes) = inlet(LANE);
+    let mut answers = Vec::new();
+    for input in inputs {
+        let (envelope, answer) = envelope(Cause::system(), input);
+        inlet.lane(&envelope.input).try_send(envelope).unwrap();
+        answers.push(answer);
+    }
+    let (effects_out, mut effects) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel();
+    stop.send(()).unwrap();
+    let disk = Disk { told: Arc::clone(&told), fails };
+    let clock = Arc::new(Clock::start(None));
+    let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, effects_out, Box::new(Deaf));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let is_ok = writer.run(runtime.handle(), stopped).is_ok();
+    let replies = answers.iter_mut().map(|answer| answer.try_recv().ok()).collect();
+    let told = told.lock().unwrap().clone();
+    Outcome { told, replies, effects: std::iter::from_fn(|| effects.try_recv().ok()).count(), is_ok }
+}
+
+fn configured() -> Input {
+    let id = ClusterId::parse("train-a").unwrap();
+    let (act, modes) = (DriverId::parse("fix").unwrap(), Mode::ALL.into());
+    let policy = ClusterPolicy { act, modes, act_deadline: Duration::from_secs(600) };
+    let mut settings = Settings { limits: Limits { in_flight: 9, in_flight_percent: 100 }, ..Settings::default() };
+    settings.clusters.insert(id.clone(), policy);
+    let instance = Instance {
+        id: InstanceId::parse("i-7").unwrap(),
+        name: "gpu-node-7".to_owned(),
+        cluster_id: id.clone(),
+        host_id: HostId::parse("h-0042").unwrap(),
+        addresses: Vec::new(),
+        provider_id: String::new(),
+        pool: String::new(),
+        generation: String::new(),
+        domains: std::collections::BTreeMap::new(),
+        auto_remediation_enabled: true,
+    };
+    let clusters = vec![Cluster { name: id.to_string(), id }];
+    Input::Configured(Box::new(Configured { settings: Arc::new(settings), clusters, instances: vec![instance] }))
+}
+
+fn create() -> Input {
+    let (cluster_id, instance_id) = (ClusterId::parse("train-a").unwrap(), InstanceId::parse("i-7").unwrap());
+    let (reason, alias) = (String::new(), None);
+    let command = Command::Create { cluster_id, instance_id, mode: Mode::RebootVm, reason, alias, is_retry: false };
+    Input::Asked(Principal::local(), command)
+}
+
+fn delivered(n: usize) -> Input {
+    let report = Report {
+        status: ReportStatus::Firing,
+        labels: Labels::from_pairs([("n", n.to_string())]),
+        annotations: Labels::default(),
+        truncated: false,
+        started_at: Timestamp::from_micros(0),
+        ended_at: None,
+        fingerprint: String::new(),
+    };
+    let source = SourceId::parse("main").unwrap();
+    Input::Delivered(Delivery { source, clusters: None, reports: vec![report], dead: Vec::new() })
+}
+
+#[test]
+fn commands_go_first_and_what_is_due_does_not_wait_for_a_full_lane() {
+    let storm = (0..LANE).map(delivered);
+    let outcome = run(storm.chain([configured(), create()]).collect(), false);
+    let commands: Vec<&str> = outcome.told.iter().copied().filter(|kind| *kind != "commit").take(2).collect();
+    assert_eq!(commands, ["configured", "create"]);
+    let created = outcome.told.iter().position(|kind| *kind == "create").unwrap();
+    let next_turn = outcome.told[created..].iter().position(|kind| *kind == "commit").unwrap() + created + 1;
+    assert_eq!(outcome.told[next_turn], "tick", "the repair starts in the very next turn");
+    assert!(outcome.told[next_turn..].contains(&"delivered"), "the storm was not over by then");
+    assert_eq!(outcome.effects, 1);
+    assert!(outcome.is_ok && outcome.replies.iter().all(Option::is_some));
+}
+
+#[test]
+fn a_turn_takes_no_more_alerts_than_its_bound() {
+    let outcome = run((0..LANE).map(delivered).collect(), false);
+    let turns = outcome.told.split(|kind| *kind == "commit");
+    let most = turns.map(<[_]>::len).max().unwrap();
+    assert!(most <= TURN_ALERTS, "{most} alerts in one turn");
+}
+
+#[test]
+fn a_commit_that_fails_lets_neither_effects_nor_replies_out() {
+    let outcome = run(vec![configured(), create()], true);
+    assert!(!outcome.is_ok);
+    assert_eq!((outcome.effects, outcome.replies), (0, vec![None, None]));
+    assert_eq!(outcome.told.iter().filter(|kind| **kind == "commit").count(), 1, "nothing is tried after it");
+}
