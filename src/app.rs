@@ -31,7 +31,7 @@ use crate::store::{self, Appender, StoreError};
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Writer};
 use effects::Hands;
-use live::{Live, Tasks};
+use live::{Live, Signals, Tasks};
 use observe::Telemetry;
 
 /// The configuration has mistakes.
@@ -82,6 +82,10 @@ fn failed(what: &str) -> ExitCode {
 }
 
 async fn run(options: &Options, loaded: Loaded) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&format!("cannot listen for signals: {error}")),
+    };
     warn_about(&loaded.warnings);
     let mut listeners = Vec::new();
     for address in &loaded.config.listen {
@@ -99,7 +103,7 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
         }
         Err(NotBuilt::Other(why)) => return failed(&why),
     };
-    daemon.run(listeners).await
+    daemon.run(listeners, &mut signals).await
 }
 
 /// Why the daemon did not come up.
@@ -193,7 +197,7 @@ impl Daemon {
         })
     }
 
-    async fn run(mut self, listeners: Vec<TcpListener>) -> ExitCode {
+    async fn run(mut self, listeners: Vec<TcpListener>, signals: &mut Signals) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
         let mut bound = Vec::new();
@@ -222,6 +226,7 @@ impl Daemon {
                     bound,
                 };
                 let mut tasks = Tasks {
+                    signals,
                     reloaded: &mut self.reloaded,
                     writer: &mut self.writer,
                     fatal: &mut self.fatal,

@@ -33,8 +33,31 @@ pub struct Live<'a> {
     pub bound: Vec<SocketAddr>,
 }
 
+/// The signals that the daemon answers. It listens from its first moment: what comes while the store opens waits.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Everything whose end is watched.
 pub struct Tasks<'a> {
+    /// What the operator says.
+    pub signals: &'a mut Signals,
     /// Configurations that were found.
     pub reloaded: &'a mut mpsc::Receiver<Reloaded>,
     /// The writer's thread.
@@ -52,10 +75,7 @@ pub struct Tasks<'a> {
 impl Live<'_> {
     /// Runs until a signal or a failure says how the daemon ends.
     pub async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
-        let (mut terminate, mut interrupt, mut hang_up) = match signals() {
-            Ok(signals) => signals,
-            Err(error) => return failed(&format!("cannot listen for signals: {error}")),
-        };
+        let Signals { terminate, interrupt, hang_up } = tasks.signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
@@ -132,8 +152,4 @@ impl Live<'_> {
         let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
         Err(vec![Mistake { file, line: 1, column: 1, key, what }])
     }
-}
-
-fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
-    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
 }

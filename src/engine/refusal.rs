@@ -59,6 +59,12 @@ pub enum Refusal {
         /// `instance i-7` or `host h-0042`.
         place: String,
     },
+    /// A remediation of somebody else is live on the same host; whose and which is not the caller's to know.
+    #[error("another remediation is live on host {host}; wait for it")]
+    HostBusy {
+        /// The host.
+        host: String,
+    },
     /// The mode was raised while the approver was reading.
     #[error("the mode of remediation {id} was raised to {mode} less than 60 s ago; approve with that mode, or wait")]
     ModeRaised {

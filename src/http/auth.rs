@@ -66,7 +66,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
-fn loopback_only(parts: &Parts) -> Result<(), Fault> {
+/// Refuses what a web page in a browser on this machine could send.
+pub(super) fn loopback_only(parts: &Parts) -> Result<(), Fault> {
     let host = parts.uri.authority().cloned().or_else(|| {
         let value = parts.headers.get(header::HOST)?;
         Authority::try_from(value.as_bytes()).ok()

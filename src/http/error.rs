@@ -70,6 +70,7 @@ impl From<Refusal> for Fault {
             Refusal::NotFound { .. } => Kind::NotFound,
             Refusal::WrongState { .. }
             | Refusal::Busy { .. }
+            | Refusal::HostBusy { .. }
             | Refusal::ModeRaised { .. }
             | Refusal::VersionChanged { .. }
             | Refusal::Held { .. } => Kind::Precondition,

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::Shared;
 use super::auth::{self, Asker};
 use super::error::{Fault, Kind};
-use super::routes::{Dialect, Route, UNKNOWN};
+use super::routes::{Dialect, METRICS, Route, UNKNOWN};
+use super::server::FromThisMachine;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Enough for every id that tracing systems make.
@@ -93,6 +94,11 @@ fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Resul
     let Some(needed) = route.needs else { return Ok(request) };
     let (mut parts, body) = request.into_parts();
     let config = shared.config();
+    // A scrape from this machine needs no token (DESIGN §4.7); the handler asks nobody's name.
+    let is_local = parts.extensions.get::<FromThisMachine>().is_some() && auth::loopback_only(&parts).is_ok();
+    if route.name == METRICS && is_local {
+        return Ok(Request::from_parts(parts, body));
+    }
     let principal = auth::admit(&parts, config.tokens.as_deref(), needed)?;
     parts.extensions.insert(Asker { principal, request_id: id.to_owned() });
     Ok(Request::from_parts(parts, body))

@@ -51,7 +51,7 @@ pub(super) fn dead_letter(row: &DeadLetter) -> Value {
 }
 
 /// An instance, with what policy wants for it and cannot have yet.
-pub(super) fn instance(row: &Instance, waiting: Option<&Held>) -> Value {
+pub(super) fn instance(row: &Instance, waiting: Option<&Held>, sees_all: bool) -> Value {
     json!({
         "id": row.id,
         "name": row.name,
@@ -63,16 +63,18 @@ pub(super) fn instance(row: &Instance, waiting: Option<&Held>) -> Value {
         "generation": row.generation,
         "domains": row.domains,
         "auto_remediation_enabled": row.auto_remediation_enabled,
-        "held": waiting.map(held),
+        "held": waiting.map(|waiting| held(waiting, sees_all)),
     })
 }
 
-fn held(row: &Held) -> Value {
+fn held(row: &Held, sees_all: bool) -> Value {
     // What is in the way, where it has a name of its own.
     let by = match &row.why {
         HeldWhy::Hold(id) => Some(id.to_string()),
-        HeldWhy::HostBusy(id) => Some(id.to_string()),
-        HeldWhy::For
+        // A host may be shared with a cluster that the asker does not see.
+        HeldWhy::HostBusy(id) if sees_all => Some(id.to_string()),
+        HeldWhy::HostBusy(_)
+        | HeldWhy::For
         | HeldWhy::Cooldown
         | HeldWhy::Settle
         | HeldWhy::OptedOut
@@ -260,11 +262,12 @@ mod tests {
             until: None,
         };
         assert_eq!(
-            instance(&tests::instance(), Some(&waiting))["held"],
+            instance(&tests::instance(), Some(&waiting), true)["held"],
             json!({"rule": "gpu-fell-off-bus", "mode": "host_aware", "why": "host_busy",
                 "by": "00000000-0000-0000-0000-000000000007", "since": "1970-01-01T00:00:01.000000Z", "until": null})
         );
-        assert_eq!(instance(&tests::instance(), None)["held"], Value::Null);
+        assert_eq!(instance(&tests::instance(), Some(&waiting), false)["held"]["by"], Value::Null);
+        assert_eq!(instance(&tests::instance(), None, true)["held"], Value::Null);
     }
 
     #[test]

@@ -68,6 +68,9 @@ const OPERATOR: Option<Role> = Some(Role::Operator);
 const APPROVER: Option<Role> = Some(Role::Approver);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
+/// The route that is open to this machine, tokens or not.
+pub(super) const METRICS: &str = "metrics";
+
 /// The name of requests that no route takes, in metrics.
 pub(super) const UNKNOWN: &str = "unknown";
 
@@ -85,7 +88,7 @@ pub static ROUTES: &[Route] = {
         route("healthy", "GET", "/-/healthy", None, Problem, || get(ops::healthy)),
         route("ready", "GET", "/-/ready", None, Problem, || get(ops::ready)),
         route("reload", "POST", "/-/reload", ADMIN, Problem, || post(ops::reload)),
-        route("metrics", "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
+        route(METRICS, "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
 
         route("webhook", "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
         route("webhook", "POST", "/api/v1/webhooks/alertmanager/{source}", WEBHOOK, Problem, || post(webhook::named)),

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
 /// To one listener; each may hold a body, a handler and a descriptor.
@@ -30,6 +32,10 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const STALL: Duration = Duration::from_secs(30);
 /// After an accept that failed for us (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The connection's other end is this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FromThisMachine;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -86,17 +92,20 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    router: Router,
-    stall: Duration,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+fn connection(stream: TcpStream, router: Router, stall: Duration) -> impl GracefulConnection<Error = hyper::Error> {
     // Answers are small and written in one piece; waiting for more to send only delays them. Failing that is harmless.
     let _ = stream.set_nodelay(true);
     // The kernel cuts off a peer that takes nothing, whether it is gone or does not read.
     if let Err(error) = sockopt::set_tcp_user_timeout(&stream, u32::try_from(stall.as_millis()).unwrap_or(u32::MAX)) {
         debug!("a client that does not read will not be cut off: {error}");
     }
+    let is_local = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    let router = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        if is_local {
+            request.extensions_mut().insert(FromThisMachine);
+        }
+        request
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

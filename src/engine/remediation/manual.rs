@@ -61,7 +61,9 @@ pub fn create(turn: &mut Turn<'_>, principal: &Principal, wanted: &Wanted<'_>) -
     let elsewhere =
         turn.memory().live_on_host(&instance.host_id).find(|live| live.remediation.instance_id() != &instance.id);
     if let Some(live) = elsewhere {
-        return Err(busy(live, format!("host {}", instance.host_id)));
+        let host = instance.host_id.to_string();
+        let is_foreign = !principal.sees(live.remediation.cluster_id());
+        return Err(if is_foreign { Refusal::HostBusy { host } } else { busy(live, format!("host {host}")) });
     }
     if let Some(hold) = turn.memory().hold_on(&instance.id) {
         let (instance, reason) = (instance.id.to_string(), hold.reason.clone());

@@ -16,20 +16,20 @@ const RAISE_NOTICE: Duration = Duration::from_secs(60);
 /// The remediation that a path names. What the caller may not see does not exist.
 pub fn find(turn: &Turn<'_>, principal: &Principal, selector: &Selector) -> Result<Record, Refusal> {
     let absent = || Refusal::NotFound { kind: "remediation", name: selector.remediation.chars().take(128).collect() };
+    let fits = |record: &&Record| {
+        let row = &record.remediation;
+        principal.sees(row.cluster_id())
+            && selector.cluster_id.as_ref().is_none_or(|cluster| cluster == row.cluster_id())
+            && selector.instance_id.as_ref().is_none_or(|instance| instance == row.instance_id())
+    };
+    let by_id = RemediationId::parse(&selector.remediation).and_then(|id| turn.record_of(id)).filter(fits);
+    // An id of somebody else's may be one's own name for something: what does not fit is as if it were not there.
     let by_alias = || {
         let cluster = selector.cluster_id.clone()?;
-        turn.past.aliases.get(&(cluster, selector.remediation.clone())).copied()
+        let id = turn.past.aliases.get(&(cluster, selector.remediation.clone()))?;
+        turn.record_of(*id).filter(fits)
     };
-    let id = RemediationId::parse(&selector.remediation)
-        .filter(|id| turn.record_of(*id).is_some())
-        .or_else(by_alias)
-        .ok_or_else(absent)?;
-    let record = turn.record_of(id).ok_or_else(absent)?;
-    let row = &record.remediation;
-    let fits = principal.sees(row.cluster_id())
-        && selector.cluster_id.as_ref().is_none_or(|cluster| cluster == row.cluster_id())
-        && selector.instance_id.as_ref().is_none_or(|instance| instance == row.instance_id());
-    if fits { Ok(record.clone()) } else { Err(absent()) }
+    by_id.or_else(by_alias).cloned().ok_or_else(absent)
 }
 
 /// An approver lets a proposal go ahead, in its mode or in another.
