@@ -10,9 +10,12 @@
 //! scenario; its harness checks after every line that at most one remediation per node is alive, that only what is clear
 //! resolved itself, and that memory is the fold of the rows.
 
+mod dice;
 mod story;
 
 use std::fmt::Write as _;
+
+use dice::Dice;
 
 /// How many histories are tried; `REMEDYD_TEST_SEEDS` replaces it, to look longer.
 const HISTORIES: u64 = 40;
@@ -240,27 +243,5 @@ fn say_episode(dice: &mut Dice, messages: &mut Vec<Message>, alert: usize, start
             // Other alerts of the group keep it alive; it is sent as ended once more.
             say(end + dice.upto(300, 600), Some(end));
         }
-    }
-}
-
-/// SplitMix64: small, good enough, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Both ends are possible.
-    fn upto(&mut self, least: u64, most: u64) -> u64 {
-        least + self.next() % (most - least + 1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
     }
 }
