@@ -1,6 +1,8 @@
-//! Chance that comes out the same every time, for tests that try many things and must be able to try them again.
+//! Chance from a seed: the same everywhere, so that a number printed by a failing test is enough to see it again.
+#![allow(dead_code, reason = "each test program takes what it needs")]
 
 /// SplitMix64: small, good enough, and the same everywhere.
+#[derive(Clone, Debug)]
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -19,5 +21,15 @@ impl Dice {
 
     pub fn one_in(&mut self, n: u64) -> bool {
         self.next().is_multiple_of(n)
+    }
+
+    /// One of them; nothing where there are none.
+    pub fn one_of<T>(&mut self, from: impl IntoIterator<Item = T>) -> Option<T> {
+        let mut from: Vec<T> = from.into_iter().collect();
+        if from.is_empty() {
+            return None;
+        }
+        let at = self.next() % from.len() as u64;
+        Some(from.swap_remove(at as usize))
     }
 }

@@ -1,5 +1,7 @@
 //! The words that stories are told in.
 
+#[path = "../rows/mod.rs"]
+mod rows;
 mod world;
 
 use std::collections::BTreeMap;

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use remedyd::domain::{
-    Alert, AlertState, Cluster, ClusterId, DriverId, Held, HostId, Identity, Instance, InstanceId, Labels, Link, Mode,
-    NoticeId, Outcome, Principal, Record, Remediation, RemediationId, SourceId, State, Timestamp, Transition,
+    AlertState, Cluster, ClusterId, DriverId, Held, HostId, Identity, Instance, InstanceId, Labels, Link, Mode,
+    NoticeId, Outcome, Principal, Remediation, SourceId, State, Timestamp, Transition,
 };
 use remedyd::engine::memory::Memory;
 use remedyd::engine::settings::{Catalogue, CatalogueRow, ClusterPolicy, Settings, Source, XidAction};
 use remedyd::engine::{
-    Change, Command, Configured, Delivery, Effect, EffectKind, Engine, Input, Past, PastKey, Reply, Report,
-    ReportStatus, Selector, Sighting,
+    Command, Configured, Delivery, Effect, EffectKind, Engine, Input, Past, Reply, Report, ReportStatus, Selector,
+    Sighting,
 };
 
+use super::rows::Rows;
 use super::{duration, pairs};
 
 /// Stories begin here: far enough from zero that a time of a source can lie before it.
@@ -35,115 +36,6 @@ pub struct World {
     said: Delivery,
     refusal: Option<String>,
     seed: u64,
-}
-
-/// The latest row of every key: what a store would hold.
-#[derive(Default)]
-struct Rows {
-    latest: BTreeMap<(u8, Vec<u8>), Change>,
-    transitions: Vec<Transition>,
-}
-
-impl Rows {
-    fn write(&mut self, change: &Change) {
-        let text = |text: &str| text.as_bytes().to_vec();
-        let (key, is_row) = match change {
-            Change::Cluster(row) => ((0, text(row.id.as_str())), true),
-            Change::ClusterGone(id) => ((0, text(id.as_str())), false),
-            Change::Instance(row) => ((1, text(row.id.as_str())), true),
-            Change::InstanceGone(id) => ((1, text(id.as_str())), false),
-            Change::NodeMemory(row) => ((2, text(row.instance_id.as_str())), true),
-            Change::Hold(row) => ((3, row.id.as_bytes().to_vec()), true),
-            Change::Remediation(row) => ((4, row.id.as_bytes().to_vec()), true),
-            Change::Link(row) => ((5, [row.remediation_id.as_bytes().as_slice(), &row.n.to_be_bytes()].concat()), true),
-            Change::Alert(row) => {
-                ((6, [row.identity.as_bytes().as_slice(), &row.episode.to_be_bytes()].concat()), true)
-            }
-            Change::Held(row) => ((7, text(row.instance_id.as_str())), true),
-            Change::HeldGone(id) => ((7, text(id.as_str())), false),
-            Change::Pending(row) => ((8, row.id.as_bytes().to_vec()), true),
-            Change::Settled(id) => ((8, id.as_bytes().to_vec()), false),
-            Change::Alias(row) => ((9, text(&format!("{} {}", row.cluster_id, row.alias))), true),
-            Change::DeadLetter(row) => ((10, row.id.as_bytes().to_vec()), true),
-            Change::Transition(row) => {
-                self.transitions.push((**row).clone());
-                return;
-            }
-        };
-        if is_row {
-            self.latest.insert(key, change.clone());
-        } else {
-            self.latest.remove(&key);
-        }
-    }
-
-    /// In the order in which a store hands them over at start.
-    fn live(&self) -> impl Iterator<Item = &Change> {
-        self.latest.values()
-    }
-
-    fn past(&self, keys: &[PastKey]) -> Past {
-        let mut past = Past::default();
-        for key in keys {
-            match key {
-                PastKey::Episodes(identity) => {
-                    let mut episodes: Vec<Alert> = self.alerts().filter(|row| row.identity == *identity).collect();
-                    episodes.reverse();
-                    episodes.truncate(Past::EPISODES);
-                    past.episodes.insert(*identity, episodes);
-                }
-                PastKey::Remediation(id) => self.fetch(*id, &mut past),
-                PastKey::Alias(cluster, name) => {
-                    let found = self.latest.values().find_map(|change| match change {
-                        Change::Alias(row) if row.cluster_id == *cluster && row.alias == *name => {
-                            Some(row.remediation_id)
-                        }
-                        _ => None,
-                    });
-                    if let Some(id) = found {
-                        past.aliases.insert((cluster.clone(), name.clone()), id);
-                        self.fetch(id, &mut past);
-                    }
-                }
-                PastKey::DeadLetter(id) => {
-                    if self.latest.contains_key(&(10, id.as_bytes().to_vec())) {
-                        past.dead_letters.insert(*id);
-                    }
-                }
-            }
-        }
-        past
-    }
-
-    fn fetch(&self, id: RemediationId, past: &mut Past) {
-        if let Some(remediation) = self.remediations().find(|row| row.id == id) {
-            past.remediations.insert(id, Record { remediation, links: self.links(id) });
-        }
-    }
-
-    fn alerts(&self) -> impl Iterator<Item = Alert> {
-        self.latest.values().filter_map(|change| match change {
-            Change::Alert(row) => Some((**row).clone()),
-            _ => None,
-        })
-    }
-
-    fn remediations(&self) -> impl Iterator<Item = Remediation> {
-        self.latest.values().filter_map(|change| match change {
-            Change::Remediation(row) => Some((**row).clone()),
-            _ => None,
-        })
-    }
-
-    fn links(&self, id: RemediationId) -> Vec<Link> {
-        self.latest
-            .values()
-            .filter_map(|change| match change {
-                Change::Link(row) if row.remediation_id == id => Some((**row).clone()),
-                _ => None,
-            })
-            .collect()
-    }
 }
 
 impl World {
@@ -190,7 +82,7 @@ impl World {
                     self.notices += 1;
                     let settled = Input::Notified { effect_id: effect.id, failure: None };
                     let step = self.engine.step(self.now, settled, Past::default());
-                    step.changes.iter().for_each(|change| self.rows.write(change));
+                    step.changes.iter().for_each(|change| drop(self.rows.write(change)));
                 }
                 EffectKind::Call(call) => {
                     self.acts += usize::from(call.verb.as_str() == "act");
@@ -505,8 +397,8 @@ impl World {
 
     pub fn newest(&self, instance: &str) -> Option<(Remediation, Vec<Link>)> {
         let row = self.rows.remediations().filter(|row| row.instance_id().as_str() == instance).last()?;
-        let links = self.rows.links(row.id);
-        Some((row, links))
+        let links = self.rows.links(row.id).cloned().collect();
+        Some((row.clone(), links))
     }
 
     pub fn live(&self, instance: &str) -> Option<(Remediation, Vec<Link>)> {
@@ -567,8 +459,7 @@ impl World {
             }
         }
         for row in self.rows.remediations() {
-            let steps: Vec<&Transition> =
-                self.rows.transitions.iter().filter(|step| step.remediation_id == row.id).collect();
+            let steps: Vec<&Transition> = self.rows.transitions(row.id).collect();
             let versions: Vec<u64> = steps.iter().map(|step| step.version).collect();
             if versions != (1..=row.version).collect::<Vec<_>>() {
                 return Err(format!("versions {versions:?} of a remediation at version {} (I3)", row.version));
@@ -577,13 +468,13 @@ impl World {
             {
                 return Err("history and state disagree (I2)".into());
             }
-            let clear = self.rows.links(row.id).iter().all(|link| link.cleared_at.is_some());
+            let clear = self.rows.links(row.id).all(|link| link.cleared_at.is_some());
             if matches!(row.state, State::AutoResolved) && !clear {
                 return Err("resolved by itself while a linked alert is not clear (I21)".into());
             }
         }
         for effect in &self.waiting {
-            if !self.rows.latest.contains_key(&(8, effect.id.as_bytes().to_vec())) {
+            if !self.rows.is_pending(effect.id) {
                 return Err("an effect is out that has no pending row".into());
             }
         }

@@ -1,0 +1,118 @@
+//! The simulator: seeded worlds in virtual time, in which machines, Alertmanagers, people, a provider and the daemon's own
+//! process fail in every way that a night can bring, and every turn of the engine is judged (SAFETY §4.3).
+//!
+//! `SIM_TURNS` replaces the number of turns, `SIM_SEED` the first seed:
+//! `SIM_TURNS=10000000 SIM_SEED=1 cargo test --release --test sim -- --nocapture`.
+
+#[path = "sim/mod.rs"]
+mod sim;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use remedyd::clock::Stopwatch;
+use sim::sabotage::Sabotage;
+use sim::script::Script;
+use sim::shrink::shrink;
+use sim::tally::Tally;
+
+/// What fits into the suite; see the rate that is printed.
+const TURNS: u64 = 150_000;
+/// A sabotage that is not found within so many turns fails.
+const FIND_WITHIN: u64 = 100_000;
+const THREADS: usize = 2;
+
+/// Seeds that once found a mistake of the engine.
+const REGRESSIONS: [u64; 0] = [];
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[test]
+fn nothing_that_must_hold_is_ever_broken() {
+    let first = from_environment("SIM_SEED").unwrap_or(1);
+    let wanted = from_environment("SIM_TURNS").unwrap_or(TURNS);
+    let (next, turns) = (AtomicU64::new(first), AtomicU64::new(0));
+    let tally = Mutex::new(Tally::default());
+    let watch = Stopwatch::start();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while turns.load(Ordering::Relaxed) < wanted {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let run = must_hold(seed);
+                    turns.fetch_add(run.turns, Ordering::Relaxed);
+                    tally.lock().unwrap().add(run.tally);
+                }
+            });
+        }
+    });
+    let (turns, seconds) = (turns.into_inner(), watch.elapsed().as_secs_f64());
+    let worlds = next.into_inner() - first;
+    println!("{turns} turns in {worlds} worlds from seed {first}: 0 violations, {:.0} turns/s", turns as f64 / seconds);
+    println!("  L1 to L4 held at the end of each\n{}", tally.into_inner().unwrap());
+}
+
+#[test]
+fn seeds_that_found_a_mistake_find_none() {
+    REGRESSIONS.into_iter().for_each(|seed| drop(must_hold(seed)));
+}
+
+/// Runs one seed; a violation is made small, printed, and ends the test.
+fn must_hold(seed: u64) -> sim::Run {
+    let script = Script::new(seed);
+    let run = sim::run(&script, None, false);
+    if let Some(violation) = run.violation {
+        let small = shrink(&script, violation, None);
+        let events: Vec<String> = small.script.events.iter().map(|event| format!("{event:?}")).collect();
+        panic!(
+            "SIM_SEED={seed}: {}\n{} events are left:\n  {}\nthe last that happened:\n  {}",
+            small.violation,
+            events.len(),
+            events.join("\n  "),
+            small.trace.join("\n  ")
+        );
+    }
+    run
+}
+
+#[test]
+fn every_sabotage_is_found() {
+    let table: Mutex<Vec<(usize, String, bool)>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(sabotage) = sim::sabotage::ALL.get(n) else { break };
+                    let (line, is_found) = hunt(sabotage);
+                    table.lock().unwrap().push((n, line, is_found));
+                }
+            });
+        }
+    });
+    let mut table = table.into_inner().unwrap();
+    table.sort();
+    println!("{:<8} {:<60} {:>5} {:>7}", "broken", "sabotage", "seed", "turn");
+    table.iter().for_each(|(_, line, _)| println!("{line}"));
+    let missed: Vec<&String> = table.iter().filter(|(.., is_found)| !is_found).map(|(_, line, _)| line).collect();
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
+
+/// Worlds with this sabotage, until one is found or its turns are spent.
+fn hunt(sabotage: &'static Sabotage) -> (String, bool) {
+    let mut turns = 0;
+    for seed in 1.. {
+        let run = sim::run(&Script::new(seed), Some(sabotage), false);
+        turns += run.turns;
+        if run.violation.is_some() {
+            return (format!("{:<8} {:<60} {seed:>5} {turns:>7}", sabotage.finds, sabotage.what), true);
+        }
+        if turns > FIND_WITHIN {
+            break;
+        }
+    }
+    (format!("{:<8} {:<60} never in {turns} turns", sabotage.finds, sabotage.what), false)
+}

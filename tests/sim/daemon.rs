@@ -1,0 +1,350 @@
+//! The daemon as a writer runs it: turns whose rows are in the page cache, batches that are on disk, effects and answers
+//! that leave only then, and the end of the process between any two of these.
+
+use std::time::Duration;
+
+use remedyd::domain::{RemediationId, Timestamp};
+use remedyd::engine::{Change, Effect, EffectKind, Engine, Input, Reply, Step};
+
+use super::alertmanager::Receipt;
+use super::dice::Dice;
+use super::rows::{Key, Rows};
+use super::sabotage::Deed;
+use super::world::{Coming, Turned, World};
+
+/// Everything is judged again after so many turns.
+const EVERYTHING_EVERY: u64 = 1000;
+
+pub struct Daemon {
+    pub engine: Engine,
+    /// With what is not on disk yet.
+    pub rows: Rows,
+    pub is_up: bool,
+    /// Which process this is.
+    pub life: u64,
+    seed: u64,
+    /// Turns whose rows a power cut would take.
+    tail: Vec<Unsynced>,
+    /// The last turns that are on disk; for a disk that lies.
+    synced: Vec<Unsynced>,
+    armed: Option<Crash>,
+    /// How long no process ran.
+    pub downtime: Duration,
+    down_since: Option<Timestamp>,
+}
+
+struct Unsynced {
+    undo: Vec<(Key, Option<Change>)>,
+    effects: Vec<Effect>,
+    reply: Reply,
+    ack: Ack,
+}
+
+/// Who waits for the answer to an input.
+#[derive(Clone)]
+pub enum Ack {
+    Nobody,
+    Alertmanager(Receipt),
+    Person { verb: &'static str, about: Option<RemediationId> },
+}
+
+/// How and when a process ends.
+#[derive(Clone, Copy)]
+pub struct Crash {
+    /// After so many turns more.
+    turns: u64,
+    point: Point,
+    /// The machine goes down, and with it what the drivers were doing.
+    is_power_cut: bool,
+    down_for: Duration,
+    /// How far the clock is ahead of where it should be afterwards.
+    jump: Duration,
+    /// How many of the unsynced turns reached the disk nevertheless.
+    kept: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Point {
+    BeforeCommit,
+    /// The batch is on disk, and nothing of it left.
+    AfterCommit,
+    /// Effects and answers left; no result arrived.
+    AfterRelease,
+}
+
+impl Crash {
+    pub fn any(dice: &mut Dice, is_power_cut: bool) -> Self {
+        Self {
+            turns: dice.upto(0, 12),
+            point: [Point::BeforeCommit, Point::AfterCommit, Point::AfterRelease][dice.upto(0, 2) as usize],
+            is_power_cut,
+            down_for: Duration::from_secs(if dice.one_in(4) { dice.upto(60, 3600) } else { dice.upto(1, 60) }),
+            jump: Duration::from_secs(if dice.one_in(4) { dice.upto(1, 1800) } else { 0 }),
+            kept: dice.upto(0, 4),
+        }
+    }
+}
+
+impl Daemon {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            engine: Engine::new([], seed),
+            rows: Rows::default(),
+            is_up: false,
+            life: 0,
+            seed,
+            tail: Vec::new(),
+            synced: Vec::new(),
+            armed: None,
+            downtime: Duration::ZERO,
+            down_since: None,
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.is_up { self.engine.next_deadline() } else { None }
+    }
+
+    pub fn has_unsynced(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
+    /// What a key held when the disk was last synced.
+    pub fn on_disk(&self, id: RemediationId) -> Option<remedyd::domain::Remediation> {
+        let key = id.as_bytes().as_slice();
+        let before = self.tail.iter().flat_map(|turn| &turn.undo).find_map(|((_, at), before)| match before {
+            Some(Change::Remediation(row)) if row.id == id => Some(Some((**row).clone())),
+            None if at == key => Some(None),
+            _ => None,
+        });
+        before.unwrap_or_else(|| self.rows.remediation(id).cloned())
+    }
+
+    /// No more crashes, please.
+    pub fn disarm(&mut self) {
+        self.armed = None;
+    }
+}
+
+impl World {
+    /// A process begins on the rows that are there.
+    pub fn start(&mut self) -> Turned {
+        let daemon = &mut self.daemon;
+        daemon.engine = Engine::new(daemon.rows.live(), daemon.seed ^ daemon.life << 48);
+        daemon.is_up = true;
+        if let Some(since) = daemon.down_since.take() {
+            daemon.downtime += self.now.since(since);
+        }
+        self.note(|_| "the daemon starts".to_owned());
+        self.turn(Input::Configured(Box::new(self.told())), Ack::Nobody)?;
+        self.turn(Input::Started, Ack::Nobody)
+    }
+
+    pub fn reload(&mut self) -> Turned {
+        self.tally.count("reloads");
+        if !self.daemon.is_up {
+            return Ok(());
+        }
+        self.note(|_| "reload".to_owned());
+        self.turn(Input::Configured(Box::new(self.told())), Ack::Nobody)
+    }
+
+    pub fn arm(&mut self, crash: Crash) -> Turned {
+        self.daemon.armed = Some(crash);
+        self.dies(Point::AfterRelease)
+    }
+
+    /// One input, one step, its rows written and judged.
+    pub fn turn(&mut self, input: Input, ack: Ack) -> Turned {
+        if !self.daemon.is_up {
+            return Ok(());
+        }
+        self.turns += 1;
+        self.note(|_| format!("> {}", brief(&input)));
+        let Some(input) = self.spoiled_input(input) else { return Ok(()) };
+        let clock = self.clock();
+        let past = self.daemon.rows.past(&self.daemon.engine.wanted(&input));
+        let mut step = self.daemon.engine.step(clock, input, past);
+        self.spoil(&mut step);
+        let Step { changes, effects, reply, decisions: _ } = step;
+        let written: Vec<(Change, Key, Option<Change>)> = changes
+            .into_iter()
+            .map(|change| {
+                let (key, before) = self.daemon.rows.write(&change);
+                (change, key, before)
+            })
+            .collect();
+        for (change, ..) in &written {
+            self.note(|_| format!("    {}", brief_change(change)));
+        }
+        self.check_turn(&written)?;
+        let undo = written.into_iter().map(|(_, key, before)| (key, before)).collect();
+        if self.does(Deed::LeaveEarly) {
+            for effect in &effects {
+                self.leaves(effect.clone())?;
+            }
+        }
+        self.daemon.tail.push(Unsynced { undo, effects, reply, ack });
+        if self.turns.is_multiple_of(EVERYTHING_EVERY) {
+            self.check_everything()?;
+        }
+        self.dies(Point::BeforeCommit)?;
+        if self.daemon.is_up && (self.daemon.tail.len() >= 8 || !self.dice.one_in(4)) {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Everything written so far is on disk; what waited for that leaves.
+    pub fn commit(&mut self) -> Turned {
+        if self.daemon.tail.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.daemon.tail);
+        self.dies(Point::AfterCommit)?;
+        if !self.daemon.is_up {
+            return Ok(());
+        }
+        let mut synced = Vec::new();
+        for Unsynced { undo, effects, reply, ack } in batch {
+            self.answered(&ack, &reply)?;
+            synced.push(Unsynced { undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
+            for effect in effects {
+                self.leaves(effect)?;
+            }
+        }
+        self.daemon.synced = synced;
+        self.dies(Point::AfterRelease)
+    }
+
+    fn leaves(&mut self, effect: Effect) -> Turned {
+        self.check_leaving(&effect)?;
+        let (life, machine) = (self.daemon.life, self.provider.machine);
+        let effect = Box::new(effect);
+        match &effect.kind {
+            EffectKind::Call(_) => {
+                self.takes_lock(&effect);
+                if self.does(Deed::CallTwice) {
+                    let again = Coming::Call { effect: effect.clone(), life, machine };
+                    self.later(Duration::from_secs(900), again);
+                }
+                let after = self.within(Duration::ZERO, Duration::from_secs(5));
+                self.later(after, Coming::Call { effect, life, machine });
+            }
+            EffectKind::Look(_) => {
+                let after = self.within(Duration::from_millis(5), Duration::from_secs(10));
+                self.later(after, Coming::Look { effect, life });
+            }
+            EffectKind::Notify(_) => {
+                let failure = (!self.is_fair && self.dice.one_in(10)).then(|| "no route".to_owned());
+                let input = Input::Notified { effect_id: effect.id, failure };
+                let after = self.within(Duration::from_millis(5), Duration::from_secs(60));
+                self.later(after, Coming::Answer { input, life });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the process if this is the point for it.
+    fn dies(&mut self, point: Point) -> Turned {
+        let Some(crash) = self.daemon.armed.as_mut().filter(|_| self.daemon.is_up) else { return Ok(()) };
+        if crash.point != point {
+            return Ok(());
+        }
+        if crash.turns > 0 {
+            crash.turns -= 1;
+            return Ok(());
+        }
+        let crash = *crash;
+        self.daemon.armed = None;
+        self.note(|_| format!("the daemon dies (power cut: {})", crash.is_power_cut));
+        self.tally.count(if crash.is_power_cut { "power cuts" } else { "kills" });
+        let mut lost = std::mem::take(&mut self.daemon.tail);
+        let kept = (crash.kept as usize).min(lost.len());
+        lost.drain(..kept);
+        if self.does(Deed::LoseSynced) {
+            lost.splice(0..0, std::mem::take(&mut self.daemon.synced));
+        }
+        for (key, before) in lost.into_iter().rev().flat_map(|turn| turn.undo.into_iter().rev()) {
+            self.daemon.rows.put_back(key, before);
+        }
+        self.daemon.is_up = false;
+        self.daemon.life += 1;
+        self.daemon.down_since = Some(self.now);
+        self.skew += crash.jump;
+        if crash.is_power_cut {
+            self.power_cut();
+        }
+        self.judge.rebuild(&self.daemon.rows);
+        self.check_acknowledged()?;
+        let life = self.daemon.life;
+        self.later(crash.down_for, Coming::Start { life });
+        Ok(())
+    }
+}
+
+fn brief(input: &Input) -> String {
+    match input {
+        Input::Configured(_) | Input::Started | Input::Tick | Input::Notified { .. } => input.kind().to_owned(),
+        Input::Delivered(delivery) => {
+            let said = delivery.reports.iter().map(|report| {
+                let get = |name| report.labels.get(name).unwrap_or("");
+                format!(
+                    "{:?} {}{} {} from {}",
+                    report.status,
+                    get("alertname"),
+                    get("xid"),
+                    get("node"),
+                    report.started_at
+                )
+            });
+            format!("delivered: {}", said.collect::<Vec<_>>().join("; "))
+        }
+        Input::Asked(principal, command) => format!("{} asks {command:?}", principal.name),
+        Input::Acted { outcome, detail, .. } => format!("acted: {outcome:?} {detail}"),
+        Input::Looked { found, .. } => match found {
+            Ok(found) => {
+                format!("looked: {} there, {} muted", found.len(), found.iter().filter(|one| one.muted).count())
+            }
+            Err(why) => format!("looked: {why}"),
+        },
+    }
+}
+
+fn brief_change(change: &Change) -> String {
+    match change {
+        Change::Transition(row) => format!(
+            "{} on version {}: {} {:?} -> {:?} {} ({})",
+            row.remediation_id, row.version, row.verb, row.from, row.to, row.mode, row.reason
+        ),
+        Change::Alert(row) => format!(
+            "alert {} {} episode {} {:?} muted={} {:?}",
+            row.name(),
+            row.labels.get("node").unwrap_or(""),
+            row.episode,
+            row.state,
+            row.muted,
+            row.joined.as_ref().map(|joined| joined.instance_id.to_string())
+        ),
+        Change::Held(row) => format!("held {} {:?} until {:?}", row.instance_id, row.why, row.until),
+        Change::Pending(effect) => match &effect.kind {
+            EffectKind::Call(call) => format!("pending {} {}", call.verb.as_str(), call.operation_key),
+            EffectKind::Look(look) => format!("pending look {:?}", look.purpose),
+            EffectKind::Notify(_) => "pending notice".to_owned(),
+        },
+        Change::Remediation(row) => format!(
+            "{} {} v{} waits {:?} due {:?} awaits {:?}",
+            row.id,
+            row.state.as_str(),
+            row.version,
+            row.waits_for,
+            row.due,
+            row.awaits.is_some()
+        ),
+        Change::Link(row) => format!("link {} of {} cleared {:?}", row.alert_name, row.remediation_id, row.cleared_at),
+        other => {
+            let text = format!("{other:?}");
+            text.chars().take(60).collect()
+        }
+    }
+}

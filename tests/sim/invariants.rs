@@ -1,0 +1,409 @@
+//! What must hold after every turn, written anew from SAFETY §4.3 and without looking at the engine's own tables.
+//!
+//! Judged are the rows as they were stored, the effects as they leave, and the answers as callers get them; the engine's
+//! memory only where the question is whether it agrees with the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use remedyd::domain::{
+    AlertState, ClusterId, HostId, InstanceId, Mode, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
+};
+use remedyd::engine::memory::Memory;
+use remedyd::engine::{CallVerb, Change, Configured, Effect, EffectKind, Refusal, Reply};
+
+use super::daemon::Ack;
+use super::rows::{Key, Rows};
+use super::world::{Turned, World};
+
+/// What the judge remembers: no more than what can be read from the rows, and what was said to callers.
+#[derive(Default)]
+pub struct Judge {
+    live: BTreeMap<RemediationId, Live>,
+    ended: BTreeMap<InstanceId, Vec<Ended>>,
+    /// Which verb ended the wait of a proposal, as its caller was told.
+    won: BTreeMap<RemediationId, &'static str>,
+    /// The version that a caller was told of.
+    told: BTreeMap<RemediationId, u64>,
+    /// When its sources truly stood by the evidence of a remediation.
+    pub confirmed: BTreeMap<RemediationId, Timestamp>,
+}
+
+struct Live {
+    instance: InstanceId,
+    host: HostId,
+    cluster: ClusterId,
+    state: State,
+}
+
+struct Ended {
+    id: RemediationId,
+    state: State,
+    mode: Mode,
+    at: Timestamp,
+}
+
+impl Judge {
+    /// Reads everything again, after a crash took rows away.
+    pub fn rebuild(&mut self, rows: &Rows) {
+        self.live.clear();
+        self.ended.clear();
+        rows.remediations().for_each(|row| self.reads(row));
+    }
+
+    fn reads(&mut self, row: &Remediation) {
+        if row.state.is_terminal() {
+            self.live.remove(&row.id);
+            let of_node = self.ended.entry(row.instance_id().clone()).or_default();
+            if !of_node.iter().any(|ended| ended.id == row.id) {
+                let at = row.ended_at.unwrap_or(row.updated_at);
+                of_node.push(Ended { id: row.id, state: row.state, mode: row.mode, at });
+            }
+            return;
+        }
+        let (instance, host) = (row.instance_id().clone(), row.target.host_id.clone());
+        let live = Live { instance, host, cluster: row.cluster_id().clone(), state: row.state };
+        self.live.insert(row.id, live);
+    }
+}
+
+/// The table of I1: which state may follow which, and by which words.
+fn may_follow(row: &Transition, trigger: Trigger) -> bool {
+    use State::{
+        AutoResolved, Cancelled, Failed, Pending, PendingApproval, Quarantined, Quarantining, Running, Succeeded,
+    };
+    match (row.from, row.to) {
+        (None, PendingApproval) => trigger == Trigger::Automated && &*row.verb == "create",
+        (None, Pending) => trigger == Trigger::Manual && &*row.verb == "create",
+        (Some(PendingApproval), Pending) => &*row.verb == "approve",
+        (Some(PendingApproval), PendingApproval) => &*row.verb == "raise",
+        (Some(PendingApproval), Cancelled) => ["reject", "cancel", "expire", "supersede"].contains(&&*row.verb),
+        (Some(PendingApproval | Pending), AutoResolved) => trigger == Trigger::Automated && &*row.verb == "resolve",
+        (Some(Pending), Cancelled) => &*row.verb == "cancel",
+        (Some(Pending), Quarantining | Running) | (Some(Quarantining), Quarantined) | (Some(Quarantined), Running) => {
+            true
+        }
+        (Some(Pending | Quarantining | Quarantined | Running), Failed) => &*row.verb == "fail",
+        (Some(Running), Succeeded) => &*row.verb == "succeed",
+        _ => false,
+    }
+}
+
+type Written = [(Change, Key, Option<Change>)];
+
+impl World {
+    /// What the daemon is told of its configuration.
+    pub fn told(&self) -> Configured {
+        self.spoiled_settings(self.site.configured())
+    }
+
+    /// The rows that a turn wrote.
+    pub fn check_turn(&mut self, written: &Written) -> Turned {
+        let mut about = BTreeSet::new();
+        for (change, _, before) in written {
+            match change {
+                Change::Remediation(row) => {
+                    let before = match before {
+                        Some(Change::Remediation(before)) => Some(&**before),
+                        _ => None,
+                    };
+                    self.check_row(row, before)?;
+                    about.insert(row.instance_id().clone());
+                }
+                Change::Transition(row) => {
+                    self.must("I3", before.is_none(), || {
+                        format!("version {} of {} twice", row.version, row.remediation_id)
+                    })?;
+                }
+                Change::Link(row) => {
+                    let is_same = match before {
+                        Some(Change::Link(before)) => before.identity == row.identity,
+                        _ => true,
+                    };
+                    self.must("I23", is_same, || format!("a link of {} names another alert", row.remediation_id))?;
+                    if let Some(signal) = self.site.by_identity.get(&row.identity).copied() {
+                        self.met(signal);
+                    }
+                }
+                Change::Alert(row) => about.extend(row.instance().cloned()),
+                Change::Held(row) => drop(about.insert(row.instance_id.clone())),
+                Change::HeldGone(id) => drop(about.insert(id.clone())),
+                Change::NodeMemory(_)
+                | Change::DeadLetter(_)
+                | Change::Alias(_)
+                | Change::Hold(_)
+                | Change::Instance(_)
+                | Change::InstanceGone(_)
+                | Change::Cluster(_)
+                | Change::ClusterGone(_)
+                | Change::Pending(_)
+                | Change::Settled(_) => {}
+            }
+        }
+        // Once all rows are there: what each transition says about the others.
+        for (change, ..) in written {
+            if let Change::Transition(row) = change {
+                self.check_transition(row)?;
+            }
+        }
+        let is_caught_up = self.daemon.deadline().is_none_or(|due| due > self.clock());
+        for instance in about.iter().filter(|_| is_caught_up) {
+            self.check_node(instance, written)?;
+        }
+        Ok(())
+    }
+
+    fn check_row(&mut self, row: &Remediation, before: Option<&Remediation>) -> Turned {
+        let id = row.id;
+        if let Some(before) = before {
+            self.must("I2", !before.state.is_terminal(), || format!("{id} changed after {}", before.state.as_str()))?;
+            let steps = (before.version + 1..=row.version).count();
+            let moved = (before.state, before.mode) != (row.state, row.mode);
+            self.must("I3", steps <= 1 && (steps == 1 || !moved), || {
+                format!("{id} went from version {} to {}", before.version, row.version)
+            })?;
+            self.must("I3", row.updated_at >= before.updated_at, || format!("{id} went back in time"))?;
+            self.must("I6", row.target == before.target, || format!("{id} is about another machine now"))?;
+            let may_change = before.state == State::PendingApproval;
+            self.must("I8", may_change || row.mode == before.mode, || {
+                format!("{id} is {} and became {} instead of {}", before.state.as_str(), row.mode, before.mode)
+            })?;
+        }
+        self.must("I2", row.ended_at.is_some() == row.state.is_terminal(), || {
+            format!("{id} is {} and its end is {:?}", row.state.as_str(), row.ended_at)
+        })?;
+        let times = [Some(row.created_at), row.review.as_ref().map(|review| review.at), row.started_at, row.ended_at];
+        self.must("I3", times.iter().flatten().is_sorted(), || format!("the times of {id} are {times:?}"))?;
+        let is_approved = matches!(row.state, State::Pending | State::Running) && row.trigger == Trigger::Automated;
+        self.must("I5", !is_approved || row.review.is_some(), || format!("{id} goes ahead, and nobody approved it"))?;
+        self.judge.reads(row);
+        if !row.state.is_terminal() {
+            let places = self.judge.live.iter().filter(|(other, _)| **other != id);
+            let twin = places
+                .into_iter()
+                .find(|(_, live)| live.instance == *row.instance_id() || live.host == row.target.host_id);
+            let twin = twin.map(|(other, _)| *other);
+            self.must("I9", twin.is_none(), || format!("{id} and {twin:?} are both live on {}", row.instance_id()))?;
+        }
+        Ok(())
+    }
+
+    fn check_transition(&mut self, step: &Transition) -> Turned {
+        let id = step.remediation_id;
+        let Some(row) = self.daemon.rows.remediation(id).cloned() else {
+            return self.must("I3", false, || format!("{id} has a history and no row"));
+        };
+        self.must("I1", may_follow(step, row.trigger), || {
+            format!("{id}: {} from {:?} to {:?} ({:?})", step.verb, step.from, step.to, row.trigger)
+        })?;
+        let is_resolve_late =
+            step.to == State::AutoResolved && !matches!(step.from, Some(State::PendingApproval | State::Pending));
+        self.must("I22", !is_resolve_late, || format!("{id} resolved by itself out of {:?}", step.from))?;
+        let earlier = self.daemon.rows.transitions(id).find(|other| other.version + 1 == step.version);
+        let is_chained =
+            if step.version == 1 { step.from.is_none() } else { earlier.map(|earlier| earlier.to) == step.from };
+        self.must("I3", is_chained, || format!("version {} of {id} does not follow the one before", step.version))?;
+        if step.from.is_none() && row.trigger == Trigger::Automated {
+            self.check_cooldown(&row)?;
+        }
+        if step.to == State::Running {
+            self.check_start(&row)?;
+        }
+        if step.to == State::AutoResolved {
+            self.check_resolved(&row)?;
+        }
+        Ok(())
+    }
+
+    fn check_cooldown(&self, row: &Remediation) -> Turned {
+        let cooldown = self.site.settings.policy.cooldown;
+        let now = self.clock();
+        let ended = self.judge.ended.get(row.instance_id());
+        let cools = ended.into_iter().flatten().find(|ended| {
+            matches!(ended.state, State::Succeeded | State::Failed | State::Cancelled)
+                && now < ended.at.plus(cooldown)
+                && !row.mode.is_heavier_than(ended.mode)
+        });
+        self.must("I24", cools.is_none(), || {
+            format!("{} opened inside the cooldown of {:?}", row.id, cools.map(|one| one.id))
+        })
+    }
+
+    fn check_start(&self, row: &Remediation) -> Turned {
+        let in_flight =
+            self.judge.live.values().filter(|live| live.cluster == *row.cluster_id() && live.state.is_in_flight());
+        let (taken, cap) = (in_flight.count(), self.site.in_flight_cap(row.cluster_id()));
+        self.must("I15", taken <= cap, || {
+            format!("{taken} of {cap} are in flight in {} with {}", row.cluster_id(), row.id)
+        })?;
+        let there = self.site.instance(row.instance_id());
+        let is_same = there.is_some_and(|there| {
+            (&there.host_id, &there.generation, &there.cluster_id)
+                == (&row.target.host_id, &row.target.generation, &row.target.cluster_id)
+        });
+        self.must("I11", is_same, || format!("{} starts on {there:?} instead of {:?}", row.id, row.target))?;
+        let asks = self.site.settings.sources.values().all(|source| source.has_api);
+        if row.trigger == Trigger::Automated && asks {
+            let max_age = self.site.settings.policy.max_evidence_age;
+            let at = self.judge.confirmed.get(&row.id);
+            let is_fresh = at.is_some_and(|at| self.clock().since(*at) <= max_age);
+            self.must("I13", is_fresh, || format!("{} starts on evidence that was confirmed at {at:?}", row.id))?;
+        }
+        Ok(())
+    }
+
+    fn check_resolved(&self, row: &Remediation) -> Turned {
+        for link in self.daemon.rows.links(row.id) {
+            let episode = self.daemon.rows.last_episode(link.identity);
+            let is_closed = episode.is_some_and(|alert| alert.state == AlertState::Resolved);
+            self.must("I21", is_closed, || format!("{} resolved while {} is open", row.id, link.alert_name))?;
+            let ttl = self.site.settings.policy.compact_ttl;
+            let cleared = episode.and_then(|alert| alert.cleared_at);
+            // An end that came late may have been recorded as an episode of its own after the one that counts.
+            let is_calm = link.cleared_at.or(cleared).is_some_and(|at| self.clock() >= at.plus(ttl));
+            self.must("I21", is_calm, || {
+                format!("{} resolved, and {} cleared at {cleared:?}", row.id, link.alert_name)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Every alert of a node that calls for a repair is linked to the one that is live; without one, a row says why.
+    fn check_node(&self, id: &InstanceId, written: &Written) -> Turned {
+        if self.site.instance(id).is_none() {
+            return Ok(());
+        }
+        let memory = self.daemon.engine.memory();
+        let live = memory.live_on(id).map(|live| live.remediation.id);
+        for alert in memory.alerts_of(id).filter(|alert| alert.state == AlertState::Firing && !alert.muted) {
+            let Some(signal) = self.site.by_identity.get(&alert.identity) else { continue };
+            let Some(hold_for) = self.site.calls(self.site.signals[*signal].sign) else { continue };
+            let is_ripe = alert.opened_at.plus(hold_for) <= self.clock();
+            if let Some(live) = live.filter(|_| is_ripe) {
+                let is_linked = self.daemon.rows.links(live).any(|link| link.identity == alert.identity);
+                self.must("I23", is_linked, || format!("{} on {id} fires and is not linked to {live}", alert.name()))?;
+            } else {
+                let ended_here = written.iter().any(|(change, ..)| {
+                    matches!(change, Change::Remediation(row) if row.instance_id() == id && row.state.is_terminal())
+                });
+                let name = if ended_here { "L2" } else { "L1" };
+                let is_said = self.daemon.rows.is_held(id);
+                self.must(name, is_said, || {
+                    format!("{} fires on {id}, and no row says what it waits for", alert.name())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An effect leaves for the world outside.
+    pub fn check_leaving(&mut self, effect: &Effect) -> Turned {
+        self.must("pending", self.daemon.rows.is_pending(effect.id), || {
+            format!("effect {} has no pending row", effect.id)
+        })?;
+        let EffectKind::Call(call) = &effect.kind else { return Ok(()) };
+        let id = call.remediation_id;
+        let row = self.daemon.on_disk(id);
+        let has_intent = row
+            .as_ref()
+            .is_some_and(|row| row.attempt.as_ref().is_some_and(|attempt| attempt.operation_key == call.operation_key));
+        self.must("I10", has_intent, || format!("a call of {id} leaves before its intent is on disk"))?;
+        let Some(row) = row.filter(|_| call.verb == CallVerb::Act) else { return Ok(()) };
+        let target = (&call.target.instance_id, &call.target.host_id, &call.target.generation);
+        let approved = (&row.target.instance_id, &row.target.host_id, &row.target.generation);
+        self.must("I19", target == approved, || format!("{id} is about {approved:?} and calls for {target:?}"))?;
+        let word =
+            self.daemon.rows.transitions(id).find(|step| matches!(&*step.verb, "approve") || step.to == State::Pending);
+        let word = word.map(|step| step.mode);
+        self.must("I8", word == Some(call.mode), || {
+            format!("{id} was approved as {word:?} and calls for {}", call.mode)
+        })
+    }
+
+    /// A caller gets an answer: what it says is on disk.
+    pub fn answered(&mut self, ack: &Ack, reply: &Reply) -> Turned {
+        match ack {
+            Ack::Nobody => Ok(()),
+            Ack::Alertmanager(message) => {
+                let received = message.alerts_sent();
+                let sum = match reply {
+                    Reply::Received { stored, merged, dead_lettered } => stored + merged + dead_lettered,
+                    Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Refused(_) => 0,
+                };
+                self.must("I33", sum == received, || format!("{received} alerts were sent, {sum} are accounted for"))?;
+                self.acknowledged(message);
+                Ok(())
+            }
+            Ack::Person { verb, about } => self.person_answered(verb, *about, reply),
+        }
+    }
+
+    fn person_answered(&mut self, verb: &'static str, about: Option<RemediationId>, reply: &Reply) -> Turned {
+        match reply {
+            Reply::Remediation(record) => {
+                let row = &record.remediation;
+                self.judge.told.insert(row.id, row.version);
+                if let (Some(id), "approve" | "reject") = (about, verb) {
+                    self.tally.count("reviews that won");
+                    let before = self.judge.won.insert(id, verb);
+                    self.must("I4", before.is_none(), || format!("{id}: {before:?} won, and {verb} as well"))?;
+                }
+                Ok(())
+            }
+            Reply::Refused(Refusal::WrongState { id, state, .. }) => {
+                self.tally.count("reviews that came too late");
+                let names_winner = self.daemon.rows.transitions(*id).any(|step| step.to == *state);
+                self.must("I4", names_winner, || format!("{id} was never {}", state.as_str()))
+            }
+            Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Refused(_) => Ok(()),
+        }
+    }
+
+    /// What callers were told of is still there.
+    pub fn check_acknowledged(&self) -> Turned {
+        for (id, version) in &self.judge.told {
+            let stored = self.daemon.rows.remediation(*id).map(|row| row.version);
+            self.must("I29", stored >= Some(*version), || format!("{id} was version {version} and is {stored:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Everything, whoever was touched.
+    pub fn check_everything(&mut self) -> Turned {
+        self.check_acknowledged()?;
+        self.check_l3()?;
+        for row in self.daemon.rows.remediations() {
+            let versions = self.daemon.rows.transitions(row.id).map(|step| step.version);
+            self.must("I3", versions.eq(1..=row.version), || format!("the history of {} has a gap", row.id))?;
+            let last = self.daemon.rows.transitions(row.id).last().map(|step| (step.to, step.mode));
+            self.must("I3", last == Some((row.state, row.mode)), || {
+                format!("history and state of {} disagree", row.id)
+            })?;
+            let places: Vec<u32> = self.daemon.rows.links(row.id).map(|link| link.n).collect();
+            let is_whole = places.iter().copied().eq(0..places.len() as u32);
+            self.must("I23", is_whole, || format!("the links of {} are {places:?}", row.id))?;
+        }
+        if self.daemon.is_up {
+            let mut folded = Memory::default();
+            self.daemon.rows.live().for_each(|change| folded.apply(change));
+            let is_same = folded == *self.daemon.engine.memory();
+            self.must("fold", is_same, || "memory is not the fold of the stored rows".to_owned())?;
+            for instance in
+                self.site.inventory.iter().filter(|_| self.daemon.deadline().is_none_or(|due| due > self.clock()))
+            {
+                self.check_node(&instance.id, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An alert found its remediation.
+    fn met(&mut self, signal: usize) {
+        let truth = &mut self.site.signals[signal];
+        let Some(since) = truth.since.filter(|_| truth.unmet) else { return };
+        truth.unmet = false;
+        let Some(hold_for) = self.site.calls(self.site.signals[signal].sign).filter(|_| !self.is_fair) else { return };
+        let delay: Duration = self.now.since(since.plus(hold_for));
+        self.tally.delays.push(delay.as_secs());
+    }
+}

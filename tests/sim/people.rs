@@ -1,0 +1,123 @@
+//! People: they approve, reject, cancel, create and hold, at any moment, and several of them at once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use remedyd::domain::{Mode, Principal, RemediationId, Role, State};
+use remedyd::engine::{Command, Input, Selector};
+
+use super::daemon::Ack;
+use super::world::{Turned, World};
+
+impl World {
+    /// One person does one thing.
+    pub fn person(&mut self) -> Turned {
+        match self.dice.upto(0, 11) {
+            0..=5 => {
+                let about = self.some_remediation();
+                self.reviews(about)
+            }
+            6 | 7 => self.creates(),
+            8 => self.holds(),
+            9 => self.lifts(),
+            // The fast one: whatever waits is approved.
+            _ => self.approve_all(),
+        }
+    }
+
+    /// Several do something about the same remediation, before any of them has an answer.
+    pub fn race(&mut self) -> Turned {
+        let about = self.some_remediation();
+        self.tally.count("races");
+        for _ in 0..self.dice.upto(2, 4) {
+            self.reviews(about)?;
+        }
+        Ok(())
+    }
+
+    /// Mostly one that waits; now and then one that ended long ago.
+    fn some_remediation(&mut self) -> Option<RemediationId> {
+        let memory = self.daemon.engine.memory();
+        let live: BTreeSet<RemediationId> = memory.remediations().keys().copied().collect();
+        if live.is_empty() || self.dice.one_in(10) {
+            let known: Vec<RemediationId> = self.daemon.rows.remediations().map(|row| row.id).collect();
+            return self.dice.one_of(known);
+        }
+        self.dice.one_of(live)
+    }
+
+    fn reviews(&mut self, about: Option<RemediationId>) -> Turned {
+        let Some(id) = about else { return Ok(()) };
+        let selector = Selector { cluster_id: None, instance_id: None, remediation: id.to_string() };
+        let version = self.daemon.rows.remediation(id).map(|row| row.version);
+        let comment = String::new();
+        let command = match self.dice.upto(0, 9) {
+            0..=5 => {
+                let mode = self.dice.one_in(6).then(|| self.any_mode());
+                let seen_version = version.filter(|_| self.dice.one_in(2));
+                Command::Approve { selector, mode, comment, seen_version }
+            }
+            6 | 7 => Command::Reject { selector, comment },
+            _ => Command::Cancel { selector },
+        };
+        self.asks(command, Some(id))
+    }
+
+    fn any_mode(&mut self) -> Mode {
+        self.dice.one_of(Mode::ALL).expect("there are modes")
+    }
+
+    fn creates(&mut self) -> Turned {
+        let Some(instance) = self.dice.one_of(self.site.instances.clone()) else { return Ok(()) };
+        let mode = self.any_mode();
+        // Names that come again: the same request, or another one under the same name.
+        let alias = self.dice.one_in(2).then(|| format!("ticket-{}", self.dice.upto(0, 9)));
+        let is_retry = self.dice.one_in(3);
+        let (cluster_id, instance_id) = (instance.cluster_id, instance.id);
+        self.asks(Command::Create { cluster_id, instance_id, mode, reason: "by hand".into(), alias, is_retry }, None)
+    }
+
+    fn holds(&mut self) -> Turned {
+        let Some(instance) = self.dice.one_of(self.site.instances.clone()) else { return Ok(()) };
+        let span = Duration::from_secs(self.dice.upto(60, 7200));
+        self.asks(Command::Hold { instance_id: instance.id, reason: "hands off".into(), span }, None)
+    }
+
+    fn lifts(&mut self) -> Turned {
+        let holds: Vec<_> = self.daemon.engine.memory().holds().keys().copied().collect();
+        let Some(hold_id) = self.dice.one_of(holds) else { return Ok(()) };
+        self.asks(Command::Unhold { hold_id }, None)
+    }
+
+    /// Approves everything that waits, as it is.
+    pub fn approve_all(&mut self) -> Turned {
+        for (id, version) in self.waiting() {
+            let selector = Selector { cluster_id: None, instance_id: None, remediation: id.to_string() };
+            let comment = "go".to_owned();
+            let command = Command::Approve { selector, mode: None, comment, seen_version: Some(version) };
+            self.asks(command, Some(id))?;
+        }
+        Ok(())
+    }
+
+    /// Lifts every hold.
+    pub fn lift_all(&mut self) -> Turned {
+        for hold_id in self.daemon.engine.memory().holds().keys().copied().collect::<Vec<_>>() {
+            self.asks(Command::Unhold { hold_id }, None)?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&self) -> Vec<(RemediationId, u64)> {
+        let live = self.daemon.engine.memory().remediations().values().map(|record| &record.remediation);
+        live.filter(|row| row.state == State::PendingApproval).map(|row| (row.id, row.version)).collect()
+    }
+
+    fn asks(&mut self, command: Command, about: Option<RemediationId>) -> Turned {
+        let name = ["ann", "ben", "eve"][self.dice.upto(0, 2) as usize].to_owned();
+        let verb = command.verb();
+        self.tally.count(verb);
+        let principal = Principal { name, role: Role::Approver, clusters: None };
+        self.turn(Input::Asked(principal, command), Ack::Person { verb, about })
+    }
+}
