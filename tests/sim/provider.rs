@@ -38,10 +38,10 @@ struct Operation {
 impl World {
     /// A driver begins: it holds the operation's lock until its answer is there.
     pub fn takes_lock(&mut self, effect: &Effect) {
-        if let EffectKind::Call(call) = &effect.kind {
-            if call.verb == CallVerb::Act {
-                self.provider.locked.insert(call.operation_key.clone());
-            }
+        if let EffectKind::Call(call) = &effect.kind
+            && call.verb == CallVerb::Act
+        {
+            self.provider.locked.insert(call.operation_key.clone());
         }
     }
 

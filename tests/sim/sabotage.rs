@@ -201,10 +201,10 @@ fn each_row(step: &mut Step, edit: impl Fn(&mut remedyd::domain::Remediation)) {
 
 fn each_act(step: &mut Step, edit: impl Fn(&mut remedyd::engine::Call)) {
     for effect in &mut step.effects {
-        if let EffectKind::Call(call) = &mut effect.kind {
-            if call.verb == CallVerb::Act {
-                edit(call);
-            }
+        if let EffectKind::Call(call) = &mut effect.kind
+            && call.verb == CallVerb::Act
+        {
+            edit(call);
         }
     }
 }
