@@ -22,8 +22,8 @@ const STALE_AFTER: Duration = Duration::from_secs(240);
 /// A peer that is younger than this knows too little to be asked (SAFETY R9).
 const MIN_UPTIME: Duration = Duration::from_secs(600);
 
-/// `group_by: [cluster, alertname]`
-pub type GroupKey = (String, &'static str);
+/// Which group, see [`super::site::Signal::group`].
+pub type GroupKey = usize;
 
 #[derive(Default)]
 pub struct Peer {
@@ -68,6 +68,8 @@ pub struct Message {
     life: u64,
     number: u64,
     alerts: Vec<(usize, Timestamp, Option<Timestamp>)>,
+    /// How many of them are in the message; the log says that all were (`max_alerts`, SAFETY §1.4).
+    shown: usize,
     /// After this it is no longer tried.
     until: Timestamp,
     attempt: u32,
@@ -113,16 +115,11 @@ impl World {
         }
     }
 
-    fn group_of(&self, signal: usize) -> GroupKey {
-        let signal = &self.site.signals[signal];
-        (signal.labels.get("cluster").unwrap_or("").to_owned(), signal.sign.name)
-    }
-
     fn wake(&mut self, peer: usize, signal: usize) {
-        let key = self.group_of(signal);
+        let key = self.site.signals[signal].group;
         let start = self.peers[peer].alerts[&signal].start;
         let life = self.peers[peer].life;
-        let group = self.peers[peer].groups.entry(key.clone()).or_default();
+        let group = self.peers[peer].groups.entry(key).or_default();
         if !group.is_awake {
             group.is_awake = true;
             // An alert that is older than `group_wait` does not wait.
@@ -153,18 +150,18 @@ impl World {
     }
 
     /// A group's time has come: what changed since the last message, or a reminder, is sent (dedup stage of 0.34).
-    pub fn flush(&mut self, peer: usize, key: &GroupKey, life: u64) {
+    pub fn flush(&mut self, peer: usize, key: GroupKey, life: u64) {
         if self.peers[peer].is_down || self.peers[peer].life != life {
             return;
         }
         let members: Vec<(usize, Known)> = self.peers[peer]
             .alerts
             .iter()
-            .filter(|(signal, _)| self.group_of(**signal) == *key)
+            .filter(|(signal, _)| self.site.signals[**signal].group == key)
             .map(|(signal, known)| (*signal, *known))
             .collect();
         if members.is_empty() {
-            self.peers[peer].groups.remove(key);
+            self.peers[peer].groups.remove(&key);
             return;
         }
         let heard: Vec<(usize, Known)> =
@@ -174,7 +171,7 @@ impl World {
         };
         let (firing, resolved): (BTreeSet<usize>, BTreeSet<usize>) = (of(false).collect(), of(true).collect());
         let now = self.now;
-        let group = self.peers[peer].groups.entry(key.clone()).or_default();
+        let group = self.peers[peer].groups.entry(key).or_default();
         let is_needed = match &group.notified {
             None => !firing.is_empty(),
             Some(last) => {
@@ -187,9 +184,10 @@ impl World {
         group.sent += 1;
         let number = group.sent;
         if is_needed {
-            let alerts = heard.iter().map(|(signal, known)| (*signal, known.start, known.end)).collect();
+            let alerts: Vec<_> = heard.iter().map(|(signal, known)| (*signal, known.start, known.end)).collect();
+            let shown = if !self.is_fair && self.dice.one_in(20) { alerts.len().min(2) } else { alerts.len() };
             let until = now.plus(GROUP_INTERVAL);
-            let message = Message { peer, group: key.clone(), life, number, alerts, until, attempt: 0, is_copy: false };
+            let message = Message { peer, group: key, life, number, alerts, shown, until, attempt: 0, is_copy: false };
             let after = self.within(Duration::ZERO, Duration::from_secs(2));
             self.later(after, Coming::Message(Rc::new(message)));
         } else {
@@ -201,7 +199,7 @@ impl World {
                 members.into_iter().filter(|(signal, _)| !heard.iter().any(|(other, _)| other == signal)).collect();
             self.forget(peer, &muted);
         }
-        self.later(GROUP_INTERVAL, Coming::Flush { peer, group: key.clone(), life });
+        self.later(GROUP_INTERVAL, Coming::Flush { peer, group: key, life });
     }
 
     fn forget(&mut self, peer: usize, sent: &[(usize, Known)]) {
@@ -226,26 +224,32 @@ impl World {
             let pause = Duration::from_millis(500 << message.attempt.min(7)).min(Duration::from_secs(60));
             let pause = pause + self.within(Duration::ZERO, pause);
             self.again(&message, pause.max(Duration::from_secs(1)), false);
-            if !self.is_fair && self.dice.one_in(12) {
+            if !self.is_fair && message.attempt == 0 && self.dice.one_in(8) {
                 let late = self.within(Duration::ZERO, Duration::from_secs(900));
                 self.again(&message, late, true);
             }
         }
         if is_lost || !self.daemon.is_up {
-            self.tally.count("messages lost");
+            self.tally.count("messages that found nobody");
             return Ok(());
         }
         let reports =
-            message.alerts.iter().map(|(signal, start, end)| self.site.report(*signal, *start, *end)).collect();
+            message.shown().iter().map(|(signal, start, end)| self.site.report(*signal, *start, *end)).collect();
         let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
         self.tally.count("messages");
-        self.turn(Input::Delivered(delivery), Ack::Alertmanager(message))
+        self.turn(Input::Delivered(delivery), Ack::Alertmanager(Rc::clone(&message)))?;
+        for (signal, start, end) in message.shown() {
+            if end.is_none() && self.daemon.is_up {
+                self.told_of(*signal, *start);
+            }
+        }
+        Ok(())
     }
 
     fn again(&mut self, message: &Message, after: Duration, is_copy: bool) {
-        let Message { peer, life, number, until, attempt, .. } = *message;
-        let (group, alerts) = (message.group.clone(), message.alerts.clone());
-        let again = Message { peer, group, life, number, alerts, until, attempt: attempt + 1, is_copy };
+        let Message { peer, life, number, shown, until, attempt, .. } = *message;
+        let (group, alerts) = (message.group, message.alerts.clone());
+        let again = Message { peer, group, life, number, alerts, shown, until, attempt: attempt + 1, is_copy };
         self.later(after, Coming::Message(Rc::new(again)));
     }
 
@@ -404,7 +408,8 @@ fn split(message: &Message) -> (BTreeSet<usize>, BTreeSet<usize>) {
 }
 
 impl Message {
-    pub fn alerts_sent(&self) -> u64 {
-        self.alerts.len() as u64
+    /// What the message says.
+    pub fn shown(&self) -> &[(usize, Timestamp, Option<Timestamp>)] {
+        &self.alerts[..self.shown]
     }
 }

@@ -276,6 +276,7 @@ impl World {
             self.power_cut();
         }
         self.judge.rebuild(&self.daemon.rows);
+        self.untold();
         self.check_acknowledged()?;
         let life = self.daemon.life;
         self.later(crash.down_for, Coming::Start { life });

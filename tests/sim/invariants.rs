@@ -3,14 +3,12 @@
 //! Judged are the rows as they were stored, the effects as they leave, and the answers as callers get them; the engine's
 //! memory only where the question is whether it agrees with the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use remedyd::domain::{
     AlertState, ClusterId, HostId, InstanceId, Mode, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
 };
 use remedyd::engine::memory::Memory;
 use remedyd::engine::{CallVerb, Change, Configured, Effect, EffectKind, Refusal, Reply};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::daemon::Ack;
 use super::rows::{Key, Rows};
@@ -25,6 +23,8 @@ pub struct Judge {
     won: BTreeMap<RemediationId, &'static str>,
     /// The version that a caller was told of.
     told: BTreeMap<RemediationId, u64>,
+    /// Until when a node is held, as the one who holds it was told.
+    held: BTreeMap<InstanceId, Timestamp>,
     /// When its sources truly stood by the evidence of a remediation.
     pub confirmed: BTreeMap<RemediationId, Timestamp>,
 }
@@ -126,7 +126,10 @@ impl World {
                     }
                 }
                 Change::Alert(row) => about.extend(row.instance().cloned()),
-                Change::Held(row) => drop(about.insert(row.instance_id.clone())),
+                Change::Held(row) => {
+                    about.insert(row.instance_id.clone());
+                    self.excused(&row.instance_id, row.why.as_str());
+                }
                 Change::HeldGone(id) => drop(about.insert(id.clone())),
                 Change::NodeMemory(_)
                 | Change::DeadLetter(_)
@@ -205,8 +208,11 @@ impl World {
         self.must("I3", is_chained, || format!("version {} of {id} does not follow the one before", step.version))?;
         if step.from.is_none() && row.trigger == Trigger::Automated {
             self.check_cooldown(&row)?;
+            self.check_evidence(&row)?;
+            self.check_hold(&row)?;
         }
         if step.to == State::Running {
+            self.check_hold(&row)?;
             self.check_start(&row)?;
         }
         if step.to == State::AutoResolved {
@@ -226,6 +232,22 @@ impl World {
         });
         self.must("I24", cools.is_none(), || {
             format!("{} opened inside the cooldown of {:?}", row.id, cools.map(|one| one.id))
+        })
+    }
+
+    /// Alerts from before the last repair open nothing until that had time to help.
+    fn check_evidence(&self, row: &Remediation) -> Turned {
+        let ended = self.judge.ended.get(row.instance_id());
+        let Some(last) = ended.into_iter().flatten().map(|ended| ended.at).max() else { return Ok(()) };
+        let is_new = self.daemon.rows.links(row.id).any(|link| link.started_at > last);
+        let is_settled = self.clock() >= last.plus(self.site.settings.policy.settle);
+        self.must("I25", is_new || is_settled, || format!("{} opened on evidence from before {last}", row.id))
+    }
+
+    fn check_hold(&self, row: &Remediation) -> Turned {
+        let until = self.judge.held.get(row.instance_id()).filter(|until| self.clock() < **until);
+        self.must("I26", until.is_none(), || {
+            format!("{} goes ahead on {}, held until {until:?}", row.id, row.instance_id())
         })
     }
 
@@ -325,7 +347,7 @@ impl World {
         match ack {
             Ack::Nobody => Ok(()),
             Ack::Alertmanager(message) => {
-                let received = message.alerts_sent();
+                let received = message.shown().len() as u64;
                 let sum = match reply {
                     Reply::Received { stored, merged, dead_lettered } => stored + merged + dead_lettered,
                     Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Refused(_) => 0,
@@ -355,8 +377,20 @@ impl World {
                 let names_winner = self.daemon.rows.transitions(*id).any(|step| step.to == *state);
                 self.must("I4", names_winner, || format!("{id} was never {}", state.as_str()))
             }
-            Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Refused(_) => Ok(()),
+            Reply::Hold(hold) => {
+                match hold.ended {
+                    None => drop(self.judge.held.insert(hold.instance_id.clone(), hold.expires_at)),
+                    Some(_) => drop(self.judge.held.remove(&hold.instance_id)),
+                }
+                Ok(())
+            }
+            Reply::Done | Reply::Received { .. } | Reply::Refused(_) => Ok(()),
         }
+    }
+
+    /// Somebody lifts a hold of this node: from here on it may be gone.
+    pub fn lifts_hold(&mut self, instance: &InstanceId) {
+        self.judge.held.remove(instance);
     }
 
     /// What callers were told of is still there.
@@ -395,15 +429,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// An alert found its remediation.
-    fn met(&mut self, signal: usize) {
-        let truth = &mut self.site.signals[signal];
-        let Some(since) = truth.since.filter(|_| truth.unmet) else { return };
-        truth.unmet = false;
-        let Some(hold_for) = self.site.calls(self.site.signals[signal].sign).filter(|_| !self.is_fair) else { return };
-        let delay: Duration = self.now.since(since.plus(hold_for));
-        self.tally.delays.push(delay.as_secs());
     }
 }

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use remedyd::domain::{DueWhy, HeldWhy, State};
+use remedyd::domain::{AlertState, DueWhy, HeldWhy, InstanceId, State, Timestamp};
 
 use super::alertmanager::REPEAT_INTERVAL;
+use super::site::Unmet;
 use super::world::{Turned, World};
 
 /// Longer than `for`, `refire_hold`, `settle` and `cooldown`.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 /// How many rounds of approvals the end takes: each may wake another repair.
 const ROUNDS: u64 = 24;
+/// A proposal that opens within this of being told, and of its rule's `for`, is on time.
+const ON_TIME: Duration = Duration::from_secs(2);
 /// A fault that lasted so long should have had a remediation.
 const WORTH_ONE: Duration = Duration::from_secs(600);
 
@@ -107,22 +110,86 @@ impl World {
         Ok(())
     }
 
+    /// The daemon hears of a firing.
+    pub fn told_of(&mut self, signal: usize, start: Timestamp) {
+        let now = self.now;
+        let truth = &self.site.signals[signal];
+        let Some(unmet) = truth.unmet.filter(|unmet| unmet.told.is_none() && truth.since == Some(start)) else {
+            return;
+        };
+        let instance = self.site.instance(&self.site.instances[truth.node].id);
+        let episode = self.daemon.rows.last_episode(truth.identity);
+        let excuse = match episode {
+            None => Some("the turn was lost"),
+            Some(alert) if alert.state != AlertState::Firing => Some("unconfirmed"),
+            Some(alert) if alert.joined.is_err() => Some("unjoined"),
+            Some(alert) if alert.instance() != instance.map(|instance| &instance.id) => Some("another machine's name"),
+            Some(_) if self.site.calls(truth.sign).is_none() => Some("rule off"),
+            Some(_) => {
+                let held = instance.and_then(|there| self.daemon.engine.memory().held().get(&there.id));
+                held.map(|held| held.why.as_str()).or(unmet.excuse)
+            }
+        };
+        self.site.signals[signal].unmet = Some(Unmet { told: Some(now), excuse });
+        // An end of which nobody told: for the daemon it never ceased to fire, and is linked already.
+        let identity = self.site.signals[signal].identity;
+        let linked = self.daemon.engine.memory().linked_to(identity).next();
+        if linked.is_some_and(|id| {
+            self.daemon.rows.links(id).any(|link| link.identity == identity && link.cleared_at.is_none())
+        }) {
+            self.met(signal);
+        }
+    }
+
+    /// A crash took rows away: what the daemon was told in them, it was not told.
+    pub fn untold(&mut self) {
+        for signal in &mut self.site.signals {
+            let episode = self.daemon.rows.last_episode(signal.identity);
+            let is_known = episode.is_some_and(|alert| alert.state != AlertState::Resolved);
+            if let Some(unmet) = signal.unmet.as_mut().filter(|_| !is_known) {
+                unmet.told = None;
+            }
+        }
+    }
+
+    /// A row says what a node waits for.
+    pub fn excused(&mut self, instance: &InstanceId, why: &'static str) {
+        let Some(node) = self.site.instances.iter().position(|known| known.id == *instance) else { return };
+        for signal in self.site.signals.iter_mut().filter(|signal| signal.node == node) {
+            if let Some(unmet) = &mut signal.unmet {
+                unmet.excuse = Some(why);
+            }
+        }
+    }
+
+    /// A firing found its remediation.
+    pub fn met(&mut self, signal: usize) {
+        let truth = &mut self.site.signals[signal];
+        let (Some(since), Some(unmet)) = (truth.since, truth.unmet.take()) else { return };
+        let Some(hold_for) = self.site.calls(self.site.signals[signal].sign).filter(|_| !self.is_fair) else { return };
+        let told = unmet.told.unwrap_or(self.now);
+        self.tally.told_after.push(told.since(since).as_secs());
+        let late = self.now.since(told.plus(hold_for)).as_secs();
+        if late <= ON_TIME.as_secs() {
+            self.tally.on_time += 1;
+        } else {
+            self.tally.late.entry(unmet.excuse.unwrap_or("nothing that was said")).or_default().push(late);
+        }
+    }
+
     /// A fault is over that never got a remediation.
     pub fn count_unmet(&mut self, signal: usize) {
         let truth = &self.site.signals[signal];
-        let Some(since) = truth.since.filter(|_| truth.unmet) else { return };
+        let (Some(since), Some(unmet)) = (truth.since, truth.unmet) else { return };
         let Some(hold_for) = self.site.calls(truth.sign) else { return };
         if self.now.since(since) < WORTH_ONE + hold_for || self.is_fair {
             return;
         }
-        let instance = &self.site.instances[truth.node].id;
-        let held = self.daemon.engine.memory().held().get(instance);
-        let why = match held.map(|held| held.why.as_str()) {
-            Some(why) => why,
-            None if self.is_muted(signal) => "silenced",
-            None if !self.daemon.is_up => "daemon down",
-            None if self.site.instance(instance).is_none() => "not in the inventory",
-            None => "not told in time",
+        let why = match unmet {
+            Unmet { told: None, .. } if self.is_muted(signal) => "silenced at the source",
+            Unmet { told: None, .. } if !self.daemon.is_up => "daemon down",
+            Unmet { told: None, .. } => "not told by the source",
+            Unmet { excuse, .. } => excuse.unwrap_or("nothing that was said"),
         };
         *self.tally.never.entry(why).or_default() += 1;
     }

@@ -84,9 +84,10 @@ impl World {
     }
 
     fn lifts(&mut self) -> Turned {
-        let holds: Vec<_> = self.daemon.engine.memory().holds().keys().copied().collect();
-        let Some(hold_id) = self.dice.one_of(holds) else { return Ok(()) };
-        self.asks(Command::Unhold { hold_id }, None)
+        let holds: Vec<_> = self.daemon.engine.memory().holds().values().cloned().collect();
+        let Some(hold) = self.dice.one_of(holds) else { return Ok(()) };
+        self.lifts_hold(&hold.instance_id);
+        self.asks(Command::Unhold { hold_id: hold.id }, None)
     }
 
     /// Approves everything that waits, as it is.
@@ -102,8 +103,9 @@ impl World {
 
     /// Lifts every hold.
     pub fn lift_all(&mut self) -> Turned {
-        for hold_id in self.daemon.engine.memory().holds().keys().copied().collect::<Vec<_>>() {
-            self.asks(Command::Unhold { hold_id }, None)?;
+        for hold in self.daemon.engine.memory().holds().values().cloned().collect::<Vec<_>>() {
+            self.lifts_hold(&hold.instance_id);
+            self.asks(Command::Unhold { hold_id: hold.id }, None)?;
         }
         Ok(())
     }

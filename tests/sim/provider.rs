@@ -176,7 +176,13 @@ impl World {
         let detail = format!("{} said {}", call.verb.as_str(), outcome.as_str());
         let input = Input::Acted { effect_id: effect.id, outcome, detail, generation, boot_id: None };
         if !self.is_fair && self.dice.one_in(10) {
-            self.later(after + Duration::from_secs(3), Coming::Answer { input: input.clone(), life });
+            // It answers twice, and changes its mind.
+            let mut again = input.clone();
+            if let Input::Acted { outcome, .. } = &mut again {
+                let words = [Outcome::Done, Outcome::Refused, Outcome::Transient, Outcome::Unknown, Outcome::Absent];
+                *outcome = self.dice.one_of(words).expect("there are words");
+            }
+            self.later(after + Duration::from_secs(3), Coming::Answer { input: again, life });
         }
         if call.verb == CallVerb::Act {
             self.later(after, Coming::Unlock { key: call.operation_key.clone(), machine: self.provider.machine });

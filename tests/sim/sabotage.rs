@@ -47,7 +47,7 @@ pub enum Deed {
     NoPlace,
 }
 
-pub static ALL: [Sabotage; 25] = [
+pub static ALL: [Sabotage; 27] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -65,6 +65,8 @@ pub static ALL: [Sabotage; 25] = [
     one("I22", "a failed repair is stored as resolved by itself", Deed::FailureAsResolved),
     one("I23", "a link is not stored", Deed::LinkNotStored),
     one("I24", "a node's repairs are not stored", Deed::RepairsNotStored),
+    one("I25", "a node's repairs are not stored", Deed::RepairsNotStored),
+    one("I26", "a hold is not stored", Deed::HoldNotStored),
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
     one("I33", "an alert of a message is not accounted for", Deed::Miscount),
     one("fold", "a hold is not stored", Deed::HoldNotStored),

@@ -60,14 +60,25 @@ const RULES: [(&str, &str, Mode, Enforce, u64); 7] = [
 pub struct Signal {
     pub sign: &'static Sign,
     pub node: usize,
+    /// In which group Alertmanager has it: `group_by: [cluster, alertname]`.
+    pub group: usize,
     pub labels: Labels,
     pub identity: Identity,
     /// Since when it truly fires.
     pub since: Option<Timestamp>,
     /// When it last truly ended.
     pub ended: Option<Timestamp>,
-    /// Whether this firing still waits to be linked to a remediation.
-    pub unmet: bool,
+    /// This firing still waits to be linked to a remediation.
+    pub unmet: Option<Unmet>,
+}
+
+/// What a firing that has no remediation yet has been through.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unmet {
+    /// When the daemon was first told.
+    pub told: Option<Timestamp>,
+    /// What was last said to be in the way.
+    pub excuse: Option<&'static str>,
 }
 
 pub struct Site {
@@ -79,6 +90,8 @@ pub struct Site {
     /// As last handed to the daemon.
     pub inventory: Vec<Instance>,
     pub clusters: Vec<Cluster>,
+    /// Those that are configured.
+    listed: Vec<Cluster>,
 }
 
 pub fn source() -> SourceId {
@@ -96,8 +109,14 @@ impl Site {
                 .map(|(id, cluster, host)| instance(id, &clusters[cluster].id, host))
                 .into();
         let mut signals = Vec::new();
+        let mut groups: Vec<(ClusterId, &str)> = Vec::new();
         for (node, instance) in instances.iter().enumerate() {
             for sign in &SIGNS {
+                let name = (instance.cluster_id.clone(), sign.name);
+                let group = groups.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    groups.push(name);
+                    groups.len() - 1
+                });
                 let mut labels = vec![
                     ("alertname", sign.name.to_owned()),
                     ("cluster", instance.cluster_id.to_string()),
@@ -106,18 +125,18 @@ impl Site {
                 labels.extend(sign.xid.map(|code| ("xid", code.to_string())));
                 let labels = Labels::from_pairs(labels);
                 let identity = Identity::of(&source(), &labels);
-                signals.push(Signal { sign, node, labels, identity, since: None, ended: None, unmet: false });
+                signals.push(Signal { sign, node, group, labels, identity, since: None, ended: None, unmet: None });
             }
         }
         let by_identity = signals.iter().enumerate().map(|(n, signal)| (signal.identity, n)).collect();
-        let inventory = instances.clone();
-        Self { instances, signals, by_identity, settings: Arc::new(settings()), inventory, clusters }
+        let (inventory, listed) = (instances.clone(), clusters.clone());
+        Self { instances, signals, by_identity, settings: Arc::new(settings()), inventory, clusters, listed }
     }
 
     pub fn configured(&self) -> Configured {
         Configured {
             settings: Arc::clone(&self.settings),
-            clusters: self.clusters.clone(),
+            clusters: self.listed.clone(),
             instances: self.inventory.clone(),
         }
     }
@@ -125,14 +144,17 @@ impl Site {
     /// Somebody edits the configuration; the inventory catches up with what the provider did.
     pub fn edit(&mut self, dice: &mut Dice) {
         let mut settings = Settings::clone(&self.settings);
-        match dice.upto(0, 5) {
+        for (id, policy) in self::settings().clusters {
+            settings.clusters.entry(id).or_insert(policy);
+        }
+        match dice.upto(0, 7) {
             0 | 1 => {
                 let at = dice.upto(0, RULES.len() as u64 - 1) as usize;
                 let rule = settings.rules.get_mut(&RuleId::parse(RULES[at].0).unwrap()).expect("every rule is there");
                 rule.enforce = if rule.enforce == RULES[at].3 { Enforce::Off } else { RULES[at].3 };
             }
             2 => {
-                let policy = dice.one_of(settings.clusters.values_mut()).expect("there are clusters");
+                let Some(policy) = dice.one_of(settings.clusters.values_mut()) else { return };
                 policy.modes = match dice.upto(0, 3) {
                     0 => [Mode::HostAware].into(),
                     1 => [Mode::RebootVm].into(),
@@ -140,13 +162,35 @@ impl Site {
                 };
             }
             3 => settings.limits.in_flight = dice.upto(1, 3) as u32,
-            4 => settings.sources.values_mut().for_each(|source| source.has_api = dice.upto(0, 3) > 0),
+            4 => {
+                let minutes = |n: u64| Duration::from_secs(60 * n);
+                settings.policy.cooldown = minutes(dice.upto(0, 60));
+                settings.policy.settle = minutes(dice.upto(0, 20));
+                settings.policy.compact_ttl = minutes(dice.upto(1, 10));
+                settings.policy.proposal_ttl = minutes(dice.upto(30, 600));
+            }
+            5 => settings.sources.values_mut().for_each(|source| source.has_api = dice.upto(0, 3) > 0),
             _ => {}
         }
         self.inventory = self.instances.clone();
-        if dice.one_in(8) {
-            let gone = dice.upto(0, self.inventory.len() as u64 - 1) as usize;
-            self.inventory.remove(gone);
+        self.listed = self.clusters.clone();
+        let any = |dice: &mut Dice| dice.upto(0, SIGNS.len() as u64) as usize % self.instances.len();
+        match dice.upto(0, 23) {
+            0..=2 => drop(self.inventory.remove(any(dice))),
+            // Two machines have each other's name: their alerts are about the other one.
+            3 | 4 => {
+                let (one, other) = (any(dice), any(dice));
+                self.inventory[one].name = self.instances[other].name.clone();
+                self.inventory[other].name = self.instances[one].name.clone();
+            }
+            // A name that two machines have is nobody's.
+            5 => self.inventory[any(dice)].name = self.instances[any(dice)].name.clone(),
+            6 => {
+                let gone = self.listed.remove(dice.upto(0, 1) as usize).id;
+                self.inventory.retain(|instance| instance.cluster_id != gone);
+                settings.clusters.remove(&gone);
+            }
+            _ => {}
         }
         self.settings = Arc::new(settings);
     }
@@ -155,6 +199,7 @@ impl Site {
     pub fn restore(&mut self) {
         self.settings = Arc::new(settings());
         self.inventory = self.instances.clone();
+        self.listed = self.clusters.clone();
     }
 
     pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {

@@ -15,7 +15,7 @@ use super::invariants::Judge;
 use super::provider::Provider;
 use super::sabotage::Sabotage;
 use super::script::{Event, Kind};
-use super::site::{SIGNS, Site};
+use super::site::{SIGNS, Site, Unmet};
 use super::tally::Tally;
 
 pub type Turned = Result<(), Violation>;
@@ -240,7 +240,7 @@ impl World {
         self.note(|world| format!("breaks: {}", world.name_of(signal)));
         let truth = &mut self.site.signals[signal];
         (truth.since, truth.ended) = (Some(now), None);
-        truth.unmet = true;
+        truth.unmet = Some(Unmet::default());
         self.tally.count("faults");
         self.tell_peers(signal);
     }
@@ -253,7 +253,7 @@ impl World {
         self.count_unmet(signal);
         let now = self.now;
         let truth = &mut self.site.signals[signal];
-        (truth.since, truth.ended, truth.unmet) = (None, Some(now), false);
+        (truth.since, truth.ended, truth.unmet) = (None, Some(now), None);
         self.tell_peers(signal);
     }
 
@@ -310,7 +310,7 @@ impl World {
             Coming::Stale { peer, away } => self.goes_stale(peer, away),
             Coming::PrometheusBack { peer } => self.prometheus_comes(peer),
             Coming::PeerBack { peer } => self.peer_comes(peer),
-            Coming::Flush { peer, group, life } => self.flush(peer, &group, life),
+            Coming::Flush { peer, group, life } => self.flush(peer, group, life),
             Coming::Message(message) => return self.message(message),
             Coming::Heal { signal, since } => {
                 if self.site.signals[signal].since == Some(since) {
