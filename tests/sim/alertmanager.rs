@@ -361,8 +361,13 @@ impl World {
         {
             self.judge.confirmed.insert(look.remediation_id, self.clock());
         }
+        if found.as_ref().is_ok_and(Vec::is_empty) {
+            self.judge.gone.insert(look.remediation_id);
+        } else {
+            self.judge.gone.remove(&look.remediation_id);
+        }
         self.tally.count("looks");
-        let found = self.spoiled_look(found);
+        let found = self.spoiled_look(found, look.purpose);
         let input = Input::Looked { effect_id: effect.id, found };
         if !self.is_fair && self.dice.one_in(10) {
             self.later(Duration::from_secs(1), Coming::Answer { input: input.clone(), life });

@@ -1,9 +1,10 @@
 //! The daemon as a writer runs it: turns whose rows are in the page cache, batches that are on disk, effects and answers
 //! that leave only then, and the end of the process between any two of these.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use remedyd::domain::{RemediationId, Timestamp};
+use remedyd::domain::{EffectId, Mode, RemediationId, Timestamp};
 use remedyd::engine::{Change, Effect, EffectKind, Engine, Input, Reply, Step};
 
 use super::alertmanager::Receipt;
@@ -28,6 +29,10 @@ pub struct Daemon {
     /// The last turns that are on disk; for a disk that lies.
     synced: Vec<Unsynced>,
     armed: Option<Crash>,
+    /// Effects that this process let out and that have no answer yet.
+    pub out: BTreeSet<EffectId>,
+    /// Whether this process took up what the last one left.
+    pub has_begun: bool,
     /// How long no process ran.
     pub downtime: Duration,
     down_since: Option<Timestamp>,
@@ -45,7 +50,18 @@ struct Unsynced {
 pub enum Ack {
     Nobody,
     Alertmanager(Receipt),
-    Person { verb: &'static str, about: Option<RemediationId> },
+    Person(Errand),
+}
+
+/// What somebody asked for.
+#[derive(Clone, Copy)]
+pub struct Errand {
+    pub verb: &'static str,
+    pub about: Option<RemediationId>,
+    /// The version that they saw.
+    pub seen: Option<u64>,
+    /// The mode that they named.
+    pub mode: Option<Mode>,
 }
 
 /// How and when a process ends.
@@ -96,6 +112,8 @@ impl Daemon {
             tail: Vec::new(),
             synced: Vec::new(),
             armed: None,
+            out: BTreeSet::new(),
+            has_begun: false,
             downtime: Duration::ZERO,
             down_since: None,
         }
@@ -132,6 +150,8 @@ impl World {
         let daemon = &mut self.daemon;
         daemon.engine = Engine::new(daemon.rows.live(), daemon.seed ^ daemon.life << 48);
         daemon.is_up = true;
+        daemon.has_begun = false;
+        daemon.out.clear();
         if let Some(since) = daemon.down_since.take() {
             daemon.downtime += self.now.since(since);
         }
@@ -162,6 +182,10 @@ impl World {
         self.turns += 1;
         self.note(|_| format!("> {}", brief(&input)));
         let Some(input) = self.spoiled_input(input) else { return Ok(()) };
+        self.daemon.has_begun |= matches!(input, Input::Started);
+        if let Input::Acted { effect_id, .. } | Input::Looked { effect_id, .. } = &input {
+            self.daemon.out.remove(effect_id);
+        }
         let clock = self.clock();
         let past = self.daemon.rows.past(&self.daemon.engine.wanted(&input));
         let mut step = self.daemon.engine.step(clock, input, past);
@@ -177,6 +201,7 @@ impl World {
         for (change, ..) in &written {
             self.note(|_| format!("    {}", brief_change(change)));
         }
+        self.daemon.out.extend(effects.iter().map(|effect| effect.id));
         self.check_turn(&written)?;
         let undo = written.into_iter().map(|(_, key, before)| (key, before)).collect();
         if self.does(Deed::LeaveEarly) {
@@ -232,7 +257,8 @@ impl World {
                 self.later(after, Coming::Call { effect, life, machine });
             }
             EffectKind::Look(_) => {
-                let after = self.within(Duration::from_millis(5), Duration::from_secs(10));
+                let slowest = if self.dice.one_in(6) { 120 } else { 10 };
+                let after = self.within(Duration::from_millis(5), Duration::from_secs(slowest));
                 self.later(after, Coming::Look { effect, life });
             }
             EffectKind::Notify(_) => {

@@ -4,13 +4,14 @@
 //! memory only where the question is whether it agrees with the rows.
 
 use remedyd::domain::{
-    AlertState, ClusterId, HostId, InstanceId, Mode, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
+    AlertState, ClusterId, HeldWhy, HostId, InstanceId, Mode, Remediation, RemediationId, State, Timestamp, Transition,
+    Trigger,
 };
 use remedyd::engine::memory::Memory;
 use remedyd::engine::{CallVerb, Change, Configured, Effect, EffectKind, Refusal, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::daemon::Ack;
+use super::daemon::{Ack, Errand};
 use super::rows::{Key, Rows};
 use super::world::{Turned, World};
 
@@ -27,6 +28,8 @@ pub struct Judge {
     held: BTreeMap<InstanceId, Timestamp>,
     /// When its sources truly stood by the evidence of a remediation.
     pub confirmed: BTreeMap<RemediationId, Timestamp>,
+    /// Of which remediations the sources truly showed none of the alerts, when they were last asked.
+    pub gone: BTreeSet<RemediationId>,
 }
 
 struct Live {
@@ -153,6 +156,43 @@ impl World {
         for instance in about.iter().filter(|_| is_caught_up) {
             self.check_node(instance, written)?;
         }
+        if is_caught_up {
+            self.check_reasons()?;
+        }
+        self.check_l3()?;
+        self.check_goes_on()
+    }
+
+    /// What a row says that a node waits for is so.
+    fn check_reasons(&self) -> Turned {
+        let memory = self.daemon.engine.memory();
+        for held in memory.held().values() {
+            let is_so = match &held.why {
+                HeldWhy::For | HeldWhy::Cooldown | HeldWhy::Settle => {
+                    held.until.is_some_and(|until| until > self.clock())
+                }
+                HeldWhy::Hold(id) => memory.holds().contains_key(id),
+                HeldWhy::HostBusy(id) => memory.remediations().contains_key(id),
+                HeldWhy::OptedOut => {
+                    self.site.instance(&held.instance_id).is_some_and(|there| !there.auto_remediation_enabled)
+                }
+                HeldWhy::NoDriver | HeldWhy::ContactSupport => true,
+            };
+            self.must("L1", is_so, || format!("{} waits for {:?}, which is over", held.instance_id, held.why))?;
+        }
+        Ok(())
+    }
+
+    /// Whatever is live has a time at which it is looked at again, or waits for an answer that is to come.
+    fn check_goes_on(&self) -> Turned {
+        for record in self.daemon.engine.memory().remediations().values().filter(|_| self.daemon.has_begun) {
+            let row = &record.remediation;
+            let is_asked = row.awaits.is_some_and(|effect| self.daemon.out.contains(&effect));
+            let invariant = if row.state.is_in_flight() { "L3" } else { "L4" };
+            self.must(invariant, is_asked || row.due.is_some(), || {
+                format!("{} is {}, and nothing will ever wake it", row.id, row.state.as_str())
+            })?;
+        }
         Ok(())
     }
 
@@ -218,6 +258,9 @@ impl World {
         if step.to == State::AutoResolved {
             self.check_resolved(&row)?;
         }
+        if step.to == State::Succeeded {
+            self.check_succeeded(&row)?;
+        }
         Ok(())
     }
 
@@ -272,6 +315,29 @@ impl World {
             self.must("I13", is_fresh, || format!("{} starts on evidence that was confirmed at {at:?}", row.id))?;
         }
         Ok(())
+    }
+
+    /// SUCCEEDED means verified: another machine where one was promised, every alert clear for `soak` after the act, and
+    /// their source shows none of them.
+    fn check_succeeded(&self, row: &Remediation) -> Turned {
+        let Some((attempt, done_at)) = row.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.done_at?)))
+        else {
+            return self.must("proven", false, || format!("{} succeeded, and no driver said done", row.id));
+        };
+        let is_same = matches!(row.mode, Mode::VmOnly | Mode::HostAware)
+            && attempt.generation.as_ref() == Some(&row.target.generation);
+        self.must("proven", !is_same, || format!("{} succeeded on the machine of before", row.id))?;
+        let soak = self.site.settings.policy.soak;
+        for link in self.daemon.rows.links(row.id) {
+            let calm_since = link.cleared_at.map(|at| at.max(done_at));
+            let is_calm = calm_since.is_some_and(|since| self.clock() >= since.plus(soak));
+            self.must("proven", is_calm, || {
+                format!("{} succeeded, {} is calm since {calm_since:?}", row.id, link.alert_name)
+            })?;
+        }
+        let asks = self.site.settings.sources.values().all(|source| source.has_api);
+        let is_gone = !asks || self.daemon.rows.links(row.id).next().is_none() || self.judge.gone.contains(&row.id);
+        self.must("proven", is_gone, || format!("{} succeeded while its source shows its alerts", row.id))
     }
 
     fn check_resolved(&self, row: &Remediation) -> Turned {
@@ -356,15 +422,22 @@ impl World {
                 self.acknowledged(message);
                 Ok(())
             }
-            Ack::Person { verb, about } => self.person_answered(verb, *about, reply),
+            Ack::Person(errand) => self.person_answered(*errand, reply),
         }
     }
 
-    fn person_answered(&mut self, verb: &'static str, about: Option<RemediationId>, reply: &Reply) -> Turned {
+    fn person_answered(&mut self, Errand { verb, about, seen, mode }: Errand, reply: &Reply) -> Turned {
         match reply {
             Reply::Remediation(record) => {
                 let row = &record.remediation;
                 self.judge.told.insert(row.id, row.version);
+                let is_seen = verb != "approve" || seen.is_none_or(|seen| row.version == seen + 1);
+                self.must("I3", is_seen, || {
+                    format!("{} was approved at version {seen:?} and is {}", row.id, row.version)
+                })?;
+                self.must("I8", mode.is_none_or(|mode| row.mode == mode), || {
+                    format!("{}: {mode:?} was asked for, it is {}", row.id, row.mode)
+                })?;
                 if let (Some(id), "approve" | "reject") = (about, verb) {
                     self.tally.count("reviews that won");
                     let before = self.judge.won.insert(id, verb);
@@ -405,7 +478,6 @@ impl World {
     /// Everything, whoever was touched.
     pub fn check_everything(&mut self) -> Turned {
         self.check_acknowledged()?;
-        self.check_l3()?;
         for row in self.daemon.rows.remediations() {
             let versions = self.daemon.rows.transitions(row.id).map(|step| step.version);
             self.must("I3", versions.eq(1..=row.version), || format!("the history of {} has a gap", row.id))?;

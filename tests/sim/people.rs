@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use remedyd::domain::{Mode, Principal, RemediationId, Role, State};
+use remedyd::domain::{InstanceId, Mode, Principal, RemediationId, Role, State};
 use remedyd::engine::{Command, Input, Selector};
 
-use super::daemon::Ack;
+use super::daemon::{Ack, Errand};
 use super::world::{Turned, World};
 
 impl World {
@@ -30,7 +30,10 @@ impl World {
         let about = self.some_remediation();
         self.tally.count("races");
         for _ in 0..self.dice.upto(2, 4) {
-            self.reviews(about)?;
+            match self.dice.upto(0, 7) {
+                0 => self.holds_node_of(about)?,
+                _ => self.reviews(about)?,
+            }
         }
         Ok(())
     }
@@ -54,7 +57,10 @@ impl World {
         let command = match self.dice.upto(0, 9) {
             0..=5 => {
                 let mode = self.dice.one_in(6).then(|| self.any_mode());
-                let seen_version = version.filter(|_| self.dice.one_in(2));
+                // What they saw may be older than what is.
+                let is_old = self.dice.one_in(8);
+                let seen_version =
+                    version.filter(|_| self.dice.one_in(2)).map(|now| if is_old { now.saturating_sub(1) } else { now });
                 Command::Approve { selector, mode, comment, seen_version }
             }
             6 | 7 => Command::Reject { selector, comment },
@@ -79,8 +85,17 @@ impl World {
 
     fn holds(&mut self) -> Turned {
         let Some(instance) = self.dice.one_of(self.site.instances.clone()) else { return Ok(()) };
+        self.holds_node(instance.id)
+    }
+
+    fn holds_node_of(&mut self, about: Option<RemediationId>) -> Turned {
+        let row = about.and_then(|id| self.daemon.rows.remediation(id));
+        row.map(|row| row.instance_id().clone()).map_or(Ok(()), |instance| self.holds_node(instance))
+    }
+
+    fn holds_node(&mut self, instance_id: InstanceId) -> Turned {
         let span = Duration::from_secs(self.dice.upto(60, 7200));
-        self.asks(Command::Hold { instance_id: instance.id, reason: "hands off".into(), span }, None)
+        self.asks(Command::Hold { instance_id, reason: "hands off".into(), span }, None)
     }
 
     fn lifts(&mut self) -> Turned {
@@ -120,6 +135,13 @@ impl World {
         let verb = command.verb();
         self.tally.count(verb);
         let principal = Principal { name, role: Role::Approver, clusters: None };
-        self.turn(Input::Asked(principal, command), Ack::Person { verb, about })
+        let (seen, mode) = match &command {
+            Command::Approve { seen_version, mode, .. } => (*seen_version, *mode),
+            Command::Create { mode, .. } => (None, Some(*mode)),
+            Command::Reject { .. } | Command::Cancel { .. } | Command::Hold { .. } | Command::Unhold { .. } => {
+                (None, None)
+            }
+        };
+        self.turn(Input::Asked(principal, command), Ack::Person(Errand { verb, about, seen, mode }))
     }
 }

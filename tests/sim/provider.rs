@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use remedyd::domain::{HostId, InstanceId, Mode, Outcome};
+use remedyd::domain::{HostId, InstanceId, Mode, Outcome, Timestamp};
 use remedyd::engine::{Call, CallVerb, Effect, EffectKind, Input};
 
 use super::world::{Coming, Turned, World};
@@ -21,6 +21,8 @@ pub struct Provider {
     pub machine: u64,
     /// The higher, the worse.
     pub mood: u64,
+    /// Until then nobody reaches it.
+    pub away_until: Timestamp,
 }
 
 struct Operation {
@@ -67,7 +69,12 @@ impl World {
         self.tally.count("acts");
         let is_idempotent = call.target.cluster_id.as_str() == "train-a";
         let is_known = self.provider.ledger.contains_key(key);
-        let manner = if self.is_fair { 0 } else { self.dice.upto(0, 19 - 4 * self.provider.mood) };
+        let manner = match self.is_fair {
+            true => 0,
+            // What reached it last still counts, and its answer gets lost.
+            false if self.now < self.provider.away_until => 3 + self.dice.upto(0, 2),
+            false => self.dice.upto(0, 19 - 4 * self.provider.mood),
+        };
         if is_known && is_idempotent {
             let answer = self.is_asked_freely(call);
             return self.answers(effect, life, Duration::from_secs(2), answer);
@@ -151,7 +158,7 @@ impl World {
         if self.provider.locked.contains(&call.operation_key) {
             return (Outcome::Unknown, None);
         }
-        if !self.is_fair && self.dice.one_in(5) {
+        if !self.is_fair && (self.now < self.provider.away_until || self.dice.one_in(5)) {
             return (if self.dice.one_in(2) { Outcome::Unknown } else { Outcome::Transient }, None);
         }
         self.is_asked_freely(call)

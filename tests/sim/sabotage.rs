@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use remedyd::domain::{AlertState, InstanceId, Mode, RuleId, State, Trigger};
 use remedyd::engine::settings::Enforce;
-use remedyd::engine::{CallVerb, Change, Configured, EffectKind, Input, Refusal, Reply, Sighting, Step};
+use remedyd::engine::{CallVerb, Change, Configured, EffectKind, Input, LookPurpose, Refusal, Reply, Sighting, Step};
 
 use super::site::Site;
 use super::world::World;
@@ -45,9 +45,10 @@ pub enum Deed {
     RuleOffUnknown,
     AnswersLost,
     NoPlace,
+    NothingSeen,
 }
 
-pub static ALL: [Sabotage; 27] = [
+pub static ALL: [Sabotage; 28] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -69,6 +70,7 @@ pub static ALL: [Sabotage; 27] = [
     one("I26", "a hold is not stored", Deed::HoldNotStored),
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
     one("I33", "an alert of a message is not accounted for", Deed::Miscount),
+    one("proven", "a look after the act sees nothing", Deed::NothingSeen),
     one("fold", "a hold is not stored", Deed::HoldNotStored),
     one("pending", "an effect has no pending row", Deed::PendingNotStored),
     one("L1", "what a node waits for is not stored", Deed::HeldNotStored),
@@ -144,7 +146,8 @@ impl World {
             | Deed::LoseSynced
             | Deed::RuleOffUnknown
             | Deed::AnswersLost
-            | Deed::NoPlace => {}
+            | Deed::NoPlace
+            | Deed::NothingSeen => {}
         }
     }
 
@@ -154,8 +157,13 @@ impl World {
         (!is_lost).then_some(input)
     }
 
-    pub fn spoiled_look(&self, found: Result<Vec<Sighting>, String>) -> Result<Vec<Sighting>, String> {
+    pub fn spoiled_look(
+        &self,
+        found: Result<Vec<Sighting>, String>,
+        purpose: LookPurpose,
+    ) -> Result<Vec<Sighting>, String> {
         match found {
+            Ok(_) if purpose == LookPurpose::Verify && self.does(Deed::NothingSeen) => Ok(Vec::new()),
             Ok(found) if found.is_empty() && self.does(Deed::StrangersVouch) => {
                 let identity = self.site.signals[0].identity;
                 Ok(vec![Sighting { identity, muted: false }])

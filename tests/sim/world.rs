@@ -207,7 +207,12 @@ impl World {
                 let crash = Crash::any(&mut self.dice, kind == Kind::PowerCut);
                 return self.arm(crash);
             }
-            Kind::Mood => self.provider.mood = self.dice.upto(0, 3),
+            Kind::Mood => {
+                self.provider.mood = self.dice.upto(0, 3);
+                if self.dice.one_in(2) {
+                    self.provider.away_until = self.now.plus(lasts);
+                }
+            }
         }
         Ok(())
     }
