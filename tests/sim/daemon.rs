@@ -16,6 +16,9 @@ use super::world::{Coming, Turned, World};
 /// Everything is judged again after so many turns.
 const EVERYTHING_EVERY: u64 = 1000;
 
+/// How long an answer of the Alertmanagers may take.
+pub const SLOWEST_LOOK: Duration = Duration::from_secs(120);
+
 pub struct Daemon {
     pub engine: Engine,
     /// With what is not on disk yet.
@@ -31,6 +34,8 @@ pub struct Daemon {
     armed: Option<Crash>,
     /// Effects that this process let out and that have no answer yet.
     pub out: BTreeSet<EffectId>,
+    /// When this process began, by its own clock.
+    pub started_at: Timestamp,
     /// Whether this process took up what the last one left.
     pub has_begun: bool,
     /// How long no process ran.
@@ -113,6 +118,7 @@ impl Daemon {
             synced: Vec::new(),
             armed: None,
             out: BTreeSet::new(),
+            started_at: Timestamp::default(),
             has_begun: false,
             downtime: Duration::ZERO,
             down_since: None,
@@ -147,7 +153,9 @@ impl Daemon {
 impl World {
     /// A process begins on the rows that are there.
     pub fn start(&mut self) -> Turned {
+        let clock = self.clock();
         let daemon = &mut self.daemon;
+        daemon.started_at = clock;
         daemon.engine = Engine::new(daemon.rows.live(), daemon.seed ^ daemon.life << 48);
         daemon.is_up = true;
         daemon.has_begun = false;
@@ -257,8 +265,8 @@ impl World {
                 self.later(after, Coming::Call { effect, life, machine });
             }
             EffectKind::Look(_) => {
-                let slowest = if self.dice.one_in(6) { 120 } else { 10 };
-                let after = self.within(Duration::from_millis(5), Duration::from_secs(slowest));
+                let slowest = if self.dice.one_in(6) { SLOWEST_LOOK } else { Duration::from_secs(10) };
+                let after = self.within(Duration::from_millis(5), slowest);
                 self.later(after, Coming::Look { effect, life });
             }
             EffectKind::Notify(_) => {

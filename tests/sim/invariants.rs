@@ -11,7 +11,7 @@ use remedyd::engine::memory::Memory;
 use remedyd::engine::{CallVerb, Change, Configured, Effect, EffectKind, Refusal, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::daemon::{Ack, Errand};
+use super::daemon::{Ack, Errand, SLOWEST_LOOK};
 use super::rows::{Key, Rows};
 use super::world::{Turned, World};
 
@@ -327,7 +327,11 @@ impl World {
         let is_same = matches!(row.mode, Mode::VmOnly | Mode::HostAware)
             && attempt.generation.as_ref() == Some(&row.target.generation);
         self.must("proven", !is_same, || format!("{} succeeded on the machine of before", row.id))?;
-        let soak = self.site.settings.policy.soak;
+        let (soak, within) = (self.site.settings.policy.soak, self.site.settings.policy.verify_within);
+        let is_late = self.daemon.started_at < done_at
+            && self.daemon.rows.links(row.id).next().is_some()
+            && self.clock() > done_at.plus(within + SLOWEST_LOOK);
+        self.must("proven", !is_late, || format!("{} succeeded long after {done_at}, when it was done", row.id))?;
         for link in self.daemon.rows.links(row.id) {
             let calm_since = link.cleared_at.map(|at| at.max(done_at));
             let is_calm = calm_since.is_some_and(|since| self.clock() >= since.plus(soak));
