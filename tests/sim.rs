@@ -43,6 +43,17 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
+/// Seeds of longer runs that found a mistake. 2053: an alert whose end was lost broke again after the repair; the check
+/// of I25 took its first start for its newest.
+const FOUND: [u64; 1] = [2053];
+
+#[test]
+fn seeds_that_found_a_mistake_find_none() {
+    for seed in FOUND {
+        assert!(must_hold(seed).turns > 100, "seed {seed} is hardly a night");
+    }
+}
+
 #[test]
 fn nothing_that_must_hold_is_ever_broken() {
     let first = from_environment("SIM_SEED").unwrap_or(1);

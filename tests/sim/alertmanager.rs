@@ -236,6 +236,7 @@ impl World {
         let reports =
             message.shown().iter().map(|(signal, start, end)| self.site.report(*signal, *start, *end)).collect();
         let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
+        self.judge.hears(&delivery);
         self.tally.count("messages");
         self.turn(Input::Delivered(delivery), Ack::Alertmanager(Rc::clone(&message)))?;
         for (signal, start, end) in message.shown() {
@@ -402,6 +403,7 @@ impl World {
         let now = self.now;
         let reports = ended.into_iter().map(|signal| self.site.report(signal, now, Some(now))).collect();
         let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
+        self.judge.hears(&delivery);
         self.turn(Input::Delivered(delivery), Ack::Nobody)
     }
 }

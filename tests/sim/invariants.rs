@@ -4,18 +4,19 @@
 //! memory only where the question is whether it agrees with the rows.
 
 use remedyd::domain::{
-    AlertState, ClusterId, HeldWhy, HostId, InstanceId, Mode, Remediation, RemediationId, State, Timestamp, Transition,
-    Trigger,
+    AlertState, ClusterId, HeldWhy, HostId, Identity, InstanceId, Link, Mode, Remediation, RemediationId, State,
+    Timestamp, Transition, Trigger,
 };
 use remedyd::engine::memory::Memory;
-use remedyd::engine::{CallVerb, Change, Configured, Effect, EffectKind, Refusal, Reply};
+use remedyd::engine::{CallVerb, Change, Configured, Delivery, Effect, EffectKind, Refusal, Reply, ReportStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::daemon::{Ack, Errand, SLOWEST_LOOK};
 use super::rows::{Key, Rows};
 use super::world::{Turned, World};
 
-/// What the judge remembers: no more than what can be read from the rows, and what was said to callers.
+/// What the judge remembers: no more than what can be read from the rows, what callers were told, and what
+/// sources said.
 #[derive(Default)]
 pub struct Judge {
     live: BTreeMap<RemediationId, Live>,
@@ -24,6 +25,8 @@ pub struct Judge {
     won: BTreeMap<RemediationId, &'static str>,
     /// The version that a caller was told of.
     told: BTreeMap<RemediationId, u64>,
+    /// The newest start that a source ever asserted of an alert.
+    asserted: BTreeMap<Identity, Timestamp>,
     /// Until when a node is held, as the one who holds it was told.
     held: BTreeMap<InstanceId, Timestamp>,
     /// When its sources truly stood by the evidence of a remediation.
@@ -47,6 +50,15 @@ struct Ended {
 }
 
 impl Judge {
+    /// Hears what a source says, as the daemon does.
+    pub fn hears(&mut self, delivery: &Delivery) {
+        for report in delivery.reports.iter().filter(|report| report.status == ReportStatus::Firing) {
+            let identity = Identity::of(&delivery.source, &report.labels);
+            let newest = self.asserted.entry(identity).or_insert(report.started_at);
+            *newest = report.started_at.max(*newest);
+        }
+    }
+
     /// Reads everything again, after a crash took rows away.
     pub fn rebuild(&mut self, rows: &Rows) {
         self.live.clear();
@@ -278,11 +290,13 @@ impl World {
         })
     }
 
-    /// Alerts from before the last repair open nothing until that had time to help.
+    /// Alerts that no source asserts to have begun after the last repair open nothing until that had time to help. What
+    /// counts is the newest start that was asserted: the end of the time before may have been lost.
     fn check_evidence(&self, row: &Remediation) -> Turned {
         let ended = self.judge.ended.get(row.instance_id());
         let Some(last) = ended.into_iter().flatten().map(|ended| ended.at).max() else { return Ok(()) };
-        let is_new = self.daemon.rows.links(row.id).any(|link| link.started_at > last);
+        let asserted = |link: &Link| self.judge.asserted.get(&link.identity).copied().unwrap_or(link.started_at);
+        let is_new = self.daemon.rows.links(row.id).any(|link| asserted(link) > last);
         let is_settled = self.clock() >= last.plus(self.site.settings.policy.settle);
         self.must("I25", is_new || is_settled, || format!("{} opened on evidence from before {last}", row.id))
     }
