@@ -150,8 +150,10 @@ fn assert_again(turn: &mut Turn<'_>, before: Alert, said: Said) -> bool {
     if alert == before {
         return false;
     }
-    // Another state, another code or another verdict of the driver may call for something else; a new time does not.
-    let reads = |alert: &Alert| (alert.state, alert.muted, finding(&alert.labels, &alert.annotations));
+    // Another state, another code or another verdict of the driver may call for something else. So does a newer start:
+    // the alert broke again, and is evidence from after a repair. When it was last seen calls for nothing.
+    let reads =
+        |alert: &Alert| (alert.state, alert.muted, alert.newest_start, finding(&alert.labels, &alert.annotations));
     if reads(&alert) != reads(&before) {
         turn.touch(alert.instance());
     }
