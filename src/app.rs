@@ -132,7 +132,7 @@ impl Daemon {
     async fn build(options: &Options, loaded: Loaded) -> Result<Self, NotBuilt> {
         let first = Arc::new(loaded.config.clone());
         let metrics_of_store: Arc<std::sync::OnceLock<Arc<Metrics>>> = Arc::default();
-        let opened = open_store(first.storage_path.clone(), Arc::clone(&metrics_of_store)).await?;
+        let opened = open_store(first.storage.path.clone(), Arc::clone(&metrics_of_store)).await?;
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
         metrics.configured(known(&first), clock.now());
@@ -158,7 +158,7 @@ impl Daemon {
         let (config, config_out) = watch::channel(Arc::clone(&first));
         let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
         let client = HttpClient::new().map_err(|error| other(&error))?;
-        let operations = first.storage_path.join("operations");
+        let operations = first.storage.path.join("operations");
         let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
         let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());

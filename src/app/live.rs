@@ -127,8 +127,8 @@ impl Live<'_> {
             return Ok(());
         }
         self.check_exposure(&next)?;
-        if before.listen != next.listen || before.storage_path != next.storage_path {
-            warn!("`server.listen` and `storage.path` take effect at the next start");
+        if before.listen != next.listen || before.storage != next.storage {
+            warn!("`server.listen` and `[storage]` take effect at the next start");
         }
         warn_about(&loaded.warnings);
         // Drivers and receivers first: a decision that the new policy makes must find them.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::config::{Config, Driver, Overrides, load, show_duration};
+use crate::config::{Config, Driver, Overrides, load, show_duration, show_size};
 use crate::engine::settings::Enforce;
 
 /// Exit status when there are mistakes.
@@ -35,7 +35,8 @@ fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<(
         None => "no tokens: this machine only, everybody is admin".to_owned(),
     };
     writeln!(out, "listens on {} ({who})", listen.join(", "))?;
-    writeln!(out, "stores under {}", config.storage_path.display())?;
+    let floor = show_size(config.storage.min_free);
+    writeln!(out, "stores under {}, takes nothing new below {floor} free", config.storage.path.display())?;
     for (source, urls) in &config.alertmanagers {
         let urls = if urls.is_empty() { "no Alertmanager to ask".to_owned() } else { urls.join(", ") };
         writeln!(out, "source {source}: {urls}")?;

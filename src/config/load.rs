@@ -104,7 +104,7 @@ impl Loader<'_> {
         Config {
             listen,
             // Absent only together with a mistake.
-            storage_path: main.storage_path.unwrap_or_default(),
+            storage: main.storage,
             tokens: tokens.map(Arc::new),
             alertmanagers: main.alertmanagers,
             drivers: main.drivers,

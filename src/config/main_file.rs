@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::alert_sources::read_url;
-use super::glob::beside;
+use super::storage::{self, Storage};
 use super::table::{Table, Value};
 use super::{Driver, alert_sources, clusters, duration};
 use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
@@ -18,7 +18,7 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9720
 /// What the main file says, and the values that name further files.
 pub(super) struct MainFile<'a> {
     pub(super) listen: Vec<(SocketAddr, Option<Value<'a>>)>,
-    pub(super) storage_path: Option<PathBuf>,
+    pub(super) storage: Storage,
     pub(super) tokens_file: Option<(&'a str, Value<'a>)>,
     pub(super) sources: BTreeMap<SourceId, Source>,
     pub(super) alertmanagers: BTreeMap<SourceId, Vec<String>>,
@@ -37,7 +37,7 @@ impl<'a> MainFile<'a> {
     /// Reads every table. `base` is the folder that paths are relative to; `storage_path` overrides the file's.
     pub(super) fn read(mut top: Table<'a>, base: &Path, storage_path: Option<&Path>) -> Self {
         let listen = read_listen(top.table("server"));
-        let storage_path = read_storage(top.table("storage"), base, storage_path);
+        let storage = storage::read(top.table("storage"), base, storage_path);
         let tokens_file = read_auth(top.table("auth"));
         let drivers = clusters::read_drivers(top.table("drivers"));
         let (clusters, cluster_policies) = clusters::read(top.table("clusters"), &drivers);
@@ -52,7 +52,7 @@ impl<'a> MainFile<'a> {
         top.finish();
         Self {
             listen,
-            storage_path,
+            storage,
             tokens_file,
             sources,
             alertmanagers,
@@ -91,13 +91,6 @@ fn read_listen(mut server: Table<'_>) -> Vec<(SocketAddr, Option<Value<'_>>)> {
     }
     server.finish();
     listen
-}
-
-fn read_storage(mut storage: Table<'_>, base: &Path, overridden: Option<&Path>) -> Option<PathBuf> {
-    let value = if overridden.is_some() { storage.take("path") } else { storage.require("path") };
-    storage.finish();
-    let written = value.and_then(|value| value.text());
-    overridden.map(Path::to_owned).or_else(|| written.map(|text| beside(base, text)))
 }
 
 fn read_auth(mut auth: Table<'_>) -> Option<(&str, Value<'_>)> {

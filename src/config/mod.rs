@@ -15,6 +15,8 @@ mod load;
 mod main_file;
 mod mistake;
 mod rules;
+pub(crate) mod size;
+mod storage;
 mod table;
 pub mod tokens;
 pub mod watch;
@@ -31,14 +33,16 @@ use crate::engine::Settings;
 pub use duration::show as show_duration;
 pub use load::{Loaded, Overrides, load};
 pub use mistake::Mistake;
+pub use size::show as show_size;
+pub use storage::Storage;
 
 /// A whole configuration, checked: the main file, its rules, its inventory, its catalogue and its tokens.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[server] listen`
     pub listen: Vec<SocketAddr>,
-    /// `[storage] path`
-    pub storage_path: PathBuf,
+    /// `[storage]`
+    pub storage: Storage,
     /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`Principal::local`].
     pub tokens: Option<Arc<Tokens>>,
     /// `[sources.<id>] alertmanagers`: base URLs, possibly none.

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::duration;
+use super::{duration, size};
 
 /// A value with its dotted path and its place.
 #[derive(Clone)]
@@ -171,6 +171,14 @@ impl<'a> Value<'a> {
         match self.value.get_ref() {
             DeValue::String(text) => duration::parse(text).map_err(|err| self.wrong(err.to_string())).ok(),
             other => self.wrong_type("a duration in quotes, such as \"5m\"", other),
+        }
+    }
+
+    /// As an amount of bytes.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self.value.get_ref() {
+            DeValue::String(text) => size::parse(text).map_err(|err| self.wrong(err.to_string())).ok(),
+            other => self.wrong_type("a size in quotes, such as \"256MiB\"", other),
         }
     }
 

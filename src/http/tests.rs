@@ -187,7 +187,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
     let cluster = |id: &str| Cluster { id: ClusterId::parse(id).unwrap(), name: id.into() };
     Config {
         listen: vec![],
-        storage_path: Default::default(),
+        storage: Default::default(),
         tokens: tokens.map(Arc::new),
         alertmanagers: Default::default(),
         drivers: Default::default(),

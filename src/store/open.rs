@@ -82,7 +82,7 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     let applied = database::applied(&db)?;
     let overlay = Arc::new(Overlay::default());
     let (end, reached) = catch_up(&journal_dir, &db, applied)?;
-    let journal = Journal::resume(&journal_dir, end, segment_bytes)?;
+    let journal = Journal::resume(&journal_dir, end, 1, segment_bytes)?;
     let live = live::read(&db)?;
 
     let (progress, done) = Progress::new(reached.seq);

@@ -25,9 +25,6 @@ use crate::domain::Timestamp;
 /// After this many bytes the next record begins a new file: small enough to copy and to check in a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Which life of the store writes. Others come with restored and copied stores.
-const EPOCH: u64 = 1;
-
 /// Why the journal cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -83,6 +80,8 @@ pub struct Journal {
     len: u64,
     /// After how many bytes a segment is full.
     segment_bytes: u64,
+    /// Which life of the store writes: restored and copied stores begin another.
+    epoch: u64,
     seq: u64,
     chain: Chain,
     failed: bool,
@@ -109,7 +108,7 @@ impl Journal {
     }
 
     /// Goes on where a [`Replay`] ended; what lies behind was never acknowledged and is cut off.
-    pub fn resume(dir: &Path, end: End, segment_bytes: u64) -> Result<Self, JournalError> {
+    pub fn resume(dir: &Path, end: End, epoch: u64, segment_bytes: u64) -> Result<Self, JournalError> {
         segment::sweep(dir)?;
         let (segment, file, len) = match end.segment {
             None => {
@@ -137,6 +136,7 @@ impl Journal {
             file,
             len,
             segment_bytes,
+            epoch,
             seq: end.seq,
             chain: end.chain,
             failed: false,
@@ -174,7 +174,7 @@ impl Journal {
         if self.len >= self.segment_bytes && self.segment.first <= self.seq {
             self.rotate()?;
         }
-        let (frame, chain) = draft.seal(self.seq + 1, EPOCH, at, &self.chain);
+        let (frame, chain) = draft.seal(self.seq + 1, self.epoch, at, &self.chain);
         self.file.write_all(&frame).map_err(JournalError::io("append to", &self.segment.path))?;
         sync(&self.file).map_err(JournalError::io("sync", &self.segment.path))?;
         self.len += frame.len() as u64;

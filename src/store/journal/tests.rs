@@ -10,7 +10,7 @@ use crate::store::samples::at;
 
 /// The journal in `dir` with `turns` more turns, rotated after `segment_bytes`.
 fn written(dir: &Path, turns: u64, segment_bytes: u64) -> Journal {
-    let mut journal = Journal::resume(dir, read(dir).unwrap().1, segment_bytes).unwrap();
+    let mut journal = Journal::resume(dir, read(dir).unwrap().1, 1, segment_bytes).unwrap();
     for _ in 0..turns {
         let seq = journal.seq() + 1;
         journal.append(draft(seq), at(seq as i64), File::sync_data).unwrap();
@@ -84,7 +84,7 @@ fn a_last_record_cut_at_any_byte_is_cut_off_and_the_journal_goes_on() {
         fs::write(&file, &four[..cut]).unwrap();
         let (records, end) = read(dir.path()).unwrap();
         assert_eq!((records.len(), end.torn as usize), (3, cut - three.len()), "cut at {cut}");
-        Journal::resume(dir.path(), end, SEGMENT_BYTES).unwrap();
+        Journal::resume(dir.path(), end, 1, SEGMENT_BYTES).unwrap();
         assert_eq!(fs::read(&file).unwrap(), three, "cut at {cut}");
     }
     written(dir.path(), 1, SEGMENT_BYTES);

@@ -67,7 +67,7 @@ fn behind(dir: &Path, changes: &[Change]) {
     let journal = dir.join("journal");
     let mut replay = Journal::read_from(&journal, 1).unwrap();
     assert!(replay.all(|record| record.is_ok()));
-    let mut journal = Journal::resume(&journal, replay.end(), 1 << 20).unwrap();
+    let mut journal = Journal::resume(&journal, replay.end(), 1, 1 << 20).unwrap();
     let mut draft = Draft::default();
     let cause = journal::record::RecordedCause { principal: "ann".into(), request_id: None, kind: "test".into() };
     draft.add(&cause, &changes.iter().map(codec::encode).collect::<Vec<_>>());
