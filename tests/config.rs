@@ -84,7 +84,7 @@ fn every_shipped_file_loads_without_a_warning() {
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(config.listen, ["127.0.0.1:9720".parse::<SocketAddr>().unwrap()]);
-    assert_eq!(config.storage_path, shipped("../data"));
+    assert_eq!(config.storage.path, shipped("../data"));
     assert_eq!(config.instances.len(), 8);
     let seventh = config.instances.iter().find(|instance| instance.id.as_str() == "i-7").unwrap();
     assert_eq!((seventh.name.as_str(), seventh.host_id.as_str()), ("gpu-node-7", "h-0042"));
@@ -537,7 +537,7 @@ fn flags_replace_what_the_file_says_and_are_held_to_the_same_rule() {
     let folder = Folder::new(&[("remedyd.toml", &main), ("inventory.d/a.toml", ""), ("rules.d/a.toml", "")]);
     let flags = |addr: &str| Overrides { listen: vec![addr.parse().unwrap()], storage_path: Some("elsewhere".into()) };
     let config = folder.load_with(&flags("127.0.0.1:5")).unwrap().config;
-    assert_eq!((config.listen, config.storage_path), (flags("127.0.0.1:5").listen, PathBuf::from("elsewhere")));
+    assert_eq!((config.listen, config.storage.path), (flags("127.0.0.1:5").listen, PathBuf::from("elsewhere")));
     let mistakes = folder.load_with(&flags("10.0.0.1:5")).unwrap_err();
     assert_eq!(mistakes.len(), 1);
     assert!(
