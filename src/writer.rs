@@ -114,7 +114,8 @@ impl Inlet {
     fn lane(&self, input: &Input) -> &mpsc::Sender<Envelope> {
         match input {
             Input::Delivered(_) => &self.signals,
-            Input::Configured(_)
+            Input::Restored { .. }
+            | Input::Configured(_)
             | Input::Started
             | Input::Asked(..)
             | Input::Acted { .. }

@@ -198,9 +198,10 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[server.tls]\ncert_file = \"a\"", "1:9: server.tls: is not a known key; known in [server]: `listen`"),
         (
             "[storage.retention]\nalerts = \"30d\"",
-            "1:10: storage.retention: is not a known key; known in [storage]: `path`",
+            "1:10: storage.retention: is not a known key; known in [storage]: `path`, `min_free`, `ballast`",
         ),
-        ("[storage]\nmin_free = 1", "2:1: storage.min_free: is not a known key"),
+        ("[storage]\nmin_free = 1", "2:12: storage.min_free: must be a size in quotes, such as"),
+        ("[storage]\nballast = \"1MB\"", "2:11: storage.ballast: `1MB` is no size"),
         ("[storage]\npath = \" \"", "2:8: storage.path: must not be empty"),
         ("[auth]\ntokens_file = 7", "2:15: auth.tokens_file: must be a string, not a whole number"),
         ("[auth]\ntokens_file = \"no.toml\"", "2:15: auth.tokens_file: cannot read no.toml: No such file"),

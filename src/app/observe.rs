@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::{HeldWhy, InstanceId, Link, Remediation, RemediationId, State, Timestamp, Transition, Trigger};
+use tracing::warn;
+
+use crate::domain::{
+    Execution, HeldWhy, InstanceId, Link, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
+};
 use crate::engine::memory::Memory;
 use crate::engine::{Change, Decision};
 use crate::telemetry::metrics::Metrics;
@@ -25,12 +29,24 @@ impl Telemetry {
         let live = memory.remediations().iter().map(|(id, record)| (*id, record.remediation.state)).collect();
         let held = memory.held().iter().map(|(id, held)| (id.clone(), held.why.clone())).collect();
         let telemetry = Self { metrics, live, held, opened: None, watchdog };
+        telemetry.execution(memory.execution());
         telemetry.held.values().for_each(|why| telemetry.metrics.held(why));
         for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
             let count = telemetry.live.values().filter(|live| **live == state).count();
             telemetry.metrics.set_remediations(state, count as u64);
         }
         telemetry
+    }
+
+    fn execution(&self, execution: Option<&Execution>) {
+        let disabled = execution.and_then(|execution| Some((execution, execution.disabled_because.as_ref()?)));
+        self.metrics.set_execution(disabled.is_none());
+        if let Some((execution, why)) = disabled {
+            warn!(
+                store.epoch = execution.epoch,
+                "nothing is acted upon until an admin enables it (`remedyd store enable`): {why}"
+            );
+        }
     }
 
     fn remediation(&mut self, row: &Remediation) {
@@ -82,6 +98,7 @@ impl Observer for Telemetry {
                 Change::Transition(step) => log(step),
                 Change::Held(held) => self.held(&held.instance_id, Some(&held.why)),
                 Change::HeldGone(instance) => self.held(instance, None),
+                Change::Execution(row) => self.execution(Some(row)),
                 Change::Alert(_)
                 | Change::DeadLetter(_)
                 | Change::Alias(_)

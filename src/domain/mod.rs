@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod decided;
+pub mod execution;
 pub mod hold;
 pub mod ids;
 pub mod instance;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
 pub use decided::Decided;
+pub use execution::Execution;
 pub use hold::{Held, HeldWhy, Hold};
 pub use ids::{
     AlertId, ClusterId, DeadLetterId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,

@@ -2,8 +2,8 @@
 
 use super::effect::Effect;
 use crate::domain::{
-    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Held, Hold, Instance, InstanceId, Link, NodeMemory,
-    Remediation, Transition,
+    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Execution, Held, Hold, Instance, InstanceId, Link,
+    NodeMemory, Remediation, Transition,
 };
 
 /// One row that is written, or one key that goes.
@@ -37,6 +37,8 @@ pub enum Change {
     ClusterGone(ClusterId),
     /// An instance's last repairs.
     NodeMemory(Box<NodeMemory>),
+    /// Whether this store may act.
+    Execution(Box<Execution>),
     /// An effect that is to happen.
     Pending(Box<Effect>),
     /// Its result is known.

@@ -1,11 +1,11 @@
 //! What people and clients ask for, handed to the room that answers it.
 
-use super::holds;
 use super::input::{Command, Selector};
 use super::past::PastKey;
 use super::refusal::{Refusal, Reply};
 use super::remediation;
 use super::turn::Turn;
+use super::{execution, holds};
 use crate::domain::{Principal, RemediationId};
 
 /// The stored rows that a command names.
@@ -17,7 +17,7 @@ pub fn wanted(command: &Command) -> Vec<PastKey> {
         Command::Approve { selector, .. } | Command::Reject { selector, .. } | Command::Cancel { selector } => {
             named(selector)
         }
-        Command::Hold { .. } | Command::Unhold { .. } => Vec::new(),
+        Command::Hold { .. } | Command::Unhold { .. } | Command::Enable => Vec::new(),
     }
 }
 
@@ -49,5 +49,6 @@ pub fn take(turn: &mut Turn<'_>, principal: &Principal, command: Command) -> Res
         Command::Cancel { selector } => remediation::cancel(turn, principal, &selector),
         Command::Hold { instance_id, reason, span } => holds::set(turn, principal, instance_id, reason, span),
         Command::Unhold { hold_id } => holds::lift(turn, principal, hold_id),
+        Command::Enable => execution::enable(turn, principal),
     }
 }

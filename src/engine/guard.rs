@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::execution;
 use super::memory::Memory;
 use super::settings::{Limits, Policy};
 use crate::domain::{ClusterId, HeldWhy, Instance, Mode, Remediation, State, Timestamp};
@@ -70,6 +71,7 @@ const fn starts_cooldown(state: State) -> bool {
 
 /// May an approved repair start now? `Err` says in words what it waits for.
 pub fn may_start(memory: &Memory, limits: &Limits, remediation: &Remediation) -> Result<(), String> {
+    execution::may_act(memory)?;
     if let Some(hold) = memory.hold_on(remediation.instance_id()) {
         return Err(format!("the node is held until {}: {}", hold.expires_at, hold.reason));
     }

@@ -13,7 +13,15 @@ use crate::domain::{
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A configuration was loaded or reloaded, rules and inventory with it; always the first input after a start.
+    /// The store was copied or restored since the last process used it: it begins another life, and may not act until an
+    /// admin says so. Comes before everything else.
+    Restored {
+        /// Which life begins.
+        epoch: u64,
+        /// What shows that it was copied or restored.
+        why: String,
+    },
+    /// A configuration was loaded or reloaded, rules and inventory with it; the first input of every other start.
     Configured(Box<Configured>),
     /// The shell is ready to carry out effects: those that were pending when the last process ended are asked for again.
     Started,
@@ -56,6 +64,7 @@ impl Input {
     /// The kind, as the journal records it.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Restored { .. } => "restored",
             Self::Configured(_) => "configured",
             Self::Started => "started",
             Self::Delivered(_) => "delivered",
@@ -184,6 +193,8 @@ pub enum Command {
         /// Which.
         hold_id: HoldId,
     },
+    /// Let a copied or restored store act again.
+    Enable,
 }
 
 impl Command {
@@ -196,6 +207,7 @@ impl Command {
             Self::Cancel { .. } => "cancel",
             Self::Hold { .. } => "hold",
             Self::Unhold { .. } => "unhold",
+            Self::Enable => "enable",
         }
     }
 }

@@ -10,8 +10,8 @@ use super::change::Change;
 use super::effect::Effect;
 use super::names::NameIndex;
 use crate::domain::{
-    Alert, AlertState, Cluster, ClusterId, EffectId, Held, Hold, HoldId, HostId, Identity, Instance, InstanceId, Link,
-    NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
+    Alert, AlertState, Cluster, ClusterId, EffectId, Execution, Held, Hold, HoldId, HostId, Identity, Instance,
+    InstanceId, Link, NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
 };
 
 /// Who is due at a moment.
@@ -43,6 +43,7 @@ pub struct Memory {
     holds_on: BTreeMap<InstanceId, BTreeSet<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
     nodes: BTreeMap<InstanceId, NodeMemory>,
+    execution: Option<Execution>,
     pending: BTreeMap<EffectId, Effect>,
     agenda: BTreeSet<(Timestamp, Subject)>,
 }
@@ -68,6 +69,7 @@ impl Memory {
             Change::NodeMemory(node) => {
                 self.nodes.insert(node.instance_id.clone(), (**node).clone());
             }
+            Change::Execution(execution) => self.execution = Some((**execution).clone()),
             Change::Pending(effect) => {
                 self.pending.insert(effect.id, (**effect).clone());
             }
@@ -268,6 +270,11 @@ impl Memory {
     /// An instance's last repairs.
     pub fn node(&self, instance: &InstanceId) -> Option<&NodeMemory> {
         self.nodes.get(instance)
+    }
+
+    /// What was last said about the right to act; nothing where it was never lost.
+    pub fn execution(&self) -> Option<&Execution> {
+        self.execution.as_ref()
     }
 
     /// Every effect without a result.

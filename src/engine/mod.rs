@@ -11,6 +11,7 @@ pub mod change;
 mod commands;
 mod configured;
 pub mod effect;
+mod execution;
 mod guard;
 mod health;
 mod holds;
@@ -104,7 +105,8 @@ impl Engine {
         match input {
             Input::Delivered(delivery) => health::wanted(&self.memory, delivery),
             Input::Asked(_, command) => commands::wanted(command),
-            Input::Configured(_)
+            Input::Restored { .. }
+            | Input::Configured(_)
             | Input::Started
             | Input::Acted { .. }
             | Input::Looked { .. }
@@ -129,6 +131,7 @@ impl Engine {
 
 fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -> Reply {
     match input {
+        Input::Restored { epoch, why } => execution::disable(turn, epoch, why),
         Input::Configured(configured) => configured::take(turn, *configured),
         Input::Started => restart(turn, &std::mem::take(inherited)),
         Input::Delivered(delivery) => return health::deliver(turn, delivery),

@@ -52,6 +52,7 @@ pub fn encode(change: &Change) -> Entry {
         Change::Instance(row) => Some(pack(row)),
         Change::Cluster(row) => Some(pack(row)),
         Change::NodeMemory(row) => Some(pack(row)),
+        Change::Execution(row) => Some(pack(row)),
         Change::Pending(row) => Some(pack(row)),
         Change::HeldGone(_) | Change::InstanceGone(_) | Change::ClusterGone(_) | Change::Settled(_) => None,
     };
@@ -84,6 +85,7 @@ fn stored(kind: Kind, key: &[u8], value: &[u8]) -> Result<Change, BadRow> {
         Kind::Alias => Change::Alias(unpack(key, value)?),
         Kind::Alert => Change::Alert(unpack(key, value)?),
         Kind::Held => Change::Held(unpack(key, value)?),
+        Kind::Execution => Change::Execution(unpack(key, value)?),
         Kind::Pending => Change::Pending(unpack(key, value)?),
         Kind::DeadLetter => Change::DeadLetter(unpack(key, value)?),
     })
@@ -108,6 +110,7 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
         | Kind::Transition
         | Kind::Alias
         | Kind::Alert
+        | Kind::Execution
         | Kind::DeadLetter => Err(BadRow::new(key, "rows of its kind are never removed")),
     }
 }

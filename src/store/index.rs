@@ -79,7 +79,14 @@ pub fn has(key: &[u8]) -> bool {
     match Kind::of(key) {
         Some(Kind::Remediation | Kind::Alert | Kind::DeadLetter | Kind::Hold | Kind::Instance) | None => true,
         Some(
-            Kind::Cluster | Kind::NodeMemory | Kind::Link | Kind::Transition | Kind::Alias | Kind::Held | Kind::Pending,
+            Kind::Cluster
+            | Kind::NodeMemory
+            | Kind::Link
+            | Kind::Transition
+            | Kind::Alias
+            | Kind::Held
+            | Kind::Execution
+            | Kind::Pending,
         ) => false,
     }
 }
@@ -101,6 +108,7 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
         | Change::Cluster(_)
         | Change::ClusterGone(_)
         | Change::NodeMemory(_)
+        | Change::Execution(_)
         | Change::Pending(_)
         | Change::Settled(_) => Vec::new(),
     };

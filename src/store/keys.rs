@@ -36,10 +36,12 @@ pub enum Kind {
     Pending = 0x0b,
     /// An alert that could not be read, by id.
     DeadLetter = 0x0c,
+    /// Whether this store may act: one row.
+    Execution = 0x0d,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Cluster,
         Self::Instance,
         Self::NodeMemory,
@@ -52,6 +54,7 @@ impl Kind {
         Self::Held,
         Self::Pending,
         Self::DeadLetter,
+        Self::Execution,
     ];
 
     /// The kind of the row at `key`; nothing for an index, a note of the store or an unknown byte.
@@ -87,6 +90,7 @@ pub fn of(change: &Change) -> Bytes {
         Change::Alert(row) => made(Kind::Alert, &[row.identity.as_bytes(), &row.episode.to_be_bytes()]),
         Change::Held(row) => held(&row.instance_id),
         Change::HeldGone(id) => held(id),
+        Change::Execution(_) => made(Kind::Execution, &[]),
         Change::Pending(row) => pending(row.id),
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),

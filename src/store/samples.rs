@@ -220,9 +220,19 @@ pub fn every_row() -> Vec<Change> {
         Change::Alias(Box::new(alias(1, "mine/1"))),
         Change::Alert(Box::new(alert(1, 1))),
         Change::Held(Box::new(held(1))),
+        Change::Execution(Box::new(execution())),
         Change::Pending(Box::new(effect(1))),
         Change::DeadLetter(Box::new(dead_letter(1))),
     ]
+}
+
+pub fn execution() -> Execution {
+    Execution {
+        epoch: 2,
+        disabled_because: Some("it was copied".to_owned()),
+        changed_at: at(1),
+        changed_by: "remedyd".to_owned(),
+    }
 }
 
 /// Every kind of row that can be removed, with its removal.

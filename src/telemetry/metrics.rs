@@ -45,6 +45,10 @@ const DECISIONS: Named = ("remedyd_decisions_total", "What policy did with a mat
 const HELD: Named = ("remedyd_held", "Nodes for which policy wants something that waits, by what is in the way.");
 const FSYNC: Named = ("remedyd_journal_fsync_seconds", "How long the journal's fdatasync took.");
 const LAG: Named = ("remedyd_store_applied_lag_changes", "Committed changes that readers cannot see yet.");
+const EXECUTION: Named = (
+    "remedyd_execution_enabled",
+    "Whether this store may act: 0 after it was copied or restored, until an admin says so.",
+);
 const NOTICES_SENT: Named = ("remedyd_notices_sent_total", "Notices that a receiver took.");
 const NOTICES_FAILED: Named = ("remedyd_notices_failed_total", "Notices that were given up.");
 const HTTP_REQUESTS: Named = ("remedyd_http_requests_total", "Requests served, by handler and status code.");
@@ -90,6 +94,7 @@ pub struct Metrics {
     held: IntGaugeVec,
     fsync: Histogram,
     lag: IntGauge,
+    execution: IntGauge,
     notices: [IntCounterVec; 2],
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
@@ -145,6 +150,7 @@ impl Metrics {
             held: registered.int_gauges(HELD, &["reason"])?,
             fsync: registered.histogram(FSYNC, FSYNC_BUCKETS)?,
             lag: registered.int_gauge(LAG)?,
+            execution: registered.int_gauge(EXECUTION)?,
             notices: [
                 registered.counters(NOTICES_SENT, &["receiver"])?,
                 registered.counters(NOTICES_FAILED, &["receiver"])?,
@@ -270,6 +276,11 @@ impl Metrics {
     /// The journal was synced.
     pub fn fsync(&self, took: Duration) {
         self.fsync.observe(took.as_secs_f64());
+    }
+
+    /// Whether this store may act.
+    pub fn set_execution(&self, is_enabled: bool) {
+        self.execution.set(is_enabled.into());
     }
 
     /// How many committed changes readers cannot see yet.

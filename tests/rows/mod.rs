@@ -16,6 +16,7 @@ const ALERT: u8 = 6;
 const PENDING: u8 = 8;
 const ALIAS: u8 = 9;
 const DEAD_LETTER: u8 = 10;
+const EXECUTION: u8 = 12;
 const TRANSITION: u8 = 11;
 
 /// The latest row of every key.
@@ -39,6 +40,7 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::Alert(row) => ((ALERT, numbered(row.identity.as_bytes(), &row.episode.to_be_bytes())), true),
         Change::Held(row) => ((HELD, text(row.instance_id.as_str())), true),
         Change::HeldGone(id) => ((HELD, text(id.as_str())), false),
+        Change::Execution(_) => ((EXECUTION, Vec::new()), true),
         Change::Pending(row) => ((PENDING, row.id.as_bytes().to_vec()), true),
         Change::Settled(id) => ((PENDING, id.as_bytes().to_vec()), false),
         Change::Alias(row) => ((ALIAS, text(&format!("{} {}", row.cluster_id, row.alias))), true),

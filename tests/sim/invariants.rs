@@ -148,6 +148,7 @@ impl World {
                 Change::HeldGone(id) => drop(about.insert(id.clone())),
                 Change::NodeMemory(_)
                 | Change::DeadLetter(_)
+                | Change::Execution(_)
                 | Change::Alias(_)
                 | Change::Hold(_)
                 | Change::Instance(_)

@@ -138,9 +138,11 @@ impl World {
         let (seen, mode) = match &command {
             Command::Approve { seen_version, mode, .. } => (*seen_version, *mode),
             Command::Create { mode, .. } => (None, Some(*mode)),
-            Command::Reject { .. } | Command::Cancel { .. } | Command::Hold { .. } | Command::Unhold { .. } => {
-                (None, None)
-            }
+            Command::Reject { .. }
+            | Command::Cancel { .. }
+            | Command::Hold { .. }
+            | Command::Unhold { .. }
+            | Command::Enable => (None, None),
         };
         self.turn(Input::Asked(principal, command), Ack::Person(Errand { verb, about, seen, mode }))
     }

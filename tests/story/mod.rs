@@ -51,6 +51,11 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         "create" => world.create(rest),
         "hold" => world.hold(rest),
         "unhold" => world.unhold(rest[0]),
+        "restored" => {
+            world.restored();
+            Ok(())
+        }
+        "enable" => world.enable(),
         "refused" => world.refused(&rest.join(" ")),
         "look" => world.answer_look(rest[0]),
         "driver" => world.answer_call(rest),

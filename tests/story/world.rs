@@ -380,19 +380,37 @@ impl World {
     /// and it is called again, with the same key: one act, however often the daemon restarts.
     pub fn restart(&mut self) {
         let was_acting = self.waiting_call().as_deref() == Some("act");
-        self.seed += 1;
-        self.engine = Engine::new(self.rows.live(), self.seed);
-        self.waiting.clear();
-        let settings = Arc::new(self.settings.clone());
-        let (clusters, instances) = (self.clusters.clone(), self.instances.values().cloned().collect());
-        self.input(Input::Configured(Box::new(Configured { settings, clusters, instances })));
-        self.input(Input::Started);
-        self.turn();
+        self.begin(None);
         if was_acting {
             assert_eq!(self.waiting_call().as_deref(), Some("query"), "a call that was out is asked about first");
             self.answer_call(&["absent"]).unwrap();
             self.acts -= usize::from(self.waiting_call().as_deref() == Some("act"));
         }
+    }
+
+    /// The process ends, and another one finds that its store was copied or restored in between.
+    pub fn restored(&mut self) {
+        let epoch = 1 + self.engine.memory().execution().map_or(1, |execution| execution.epoch);
+        self.begin(Some(Input::Restored { epoch, why: "it was copied".to_owned() }));
+    }
+
+    /// An admin lets a restored store act.
+    pub fn enable(&mut self) -> Result<(), String> {
+        self.ask(Principal::local(), Command::Enable)
+    }
+
+    fn begin(&mut self, first: Option<Input>) {
+        self.seed += 1;
+        self.engine = Engine::new(self.rows.live(), self.seed);
+        self.waiting.clear();
+        if let Some(first) = first {
+            self.input(first);
+        }
+        let settings = Arc::new(self.settings.clone());
+        let (clusters, instances) = (self.clusters.clone(), self.instances.values().cloned().collect());
+        self.input(Input::Configured(Box::new(Configured { settings, clusters, instances })));
+        self.input(Input::Started);
+        self.turn();
     }
 
     pub fn newest(&self, instance: &str) -> Option<(Remediation, Vec<Link>)> {

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use super::super::effect::{Call, CallVerb, EffectKind};
-use super::super::holds;
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
+use super::super::{execution, holds};
 use super::fail;
-use super::start::{call, same_machine};
+use super::start::{ASK_AGAIN, call, same_machine};
 use crate::domain::{Attempt, FailureCode, Instance, Mode, Outcome, Remediation, RemediationId, State, Timestamp};
 use crate::engine::SYSTEM;
 
@@ -150,6 +150,13 @@ pub fn retry(turn: &mut Turn<'_>, id: RemediationId) {
         return;
     }
     let now = turn.now();
+    if let Err(why) = execution::may_act(turn.memory()) {
+        let next_try = Some(now.plus(ASK_AGAIN));
+        return amend(turn, id, |row| {
+            row.waits_for = Some(why);
+            row.next_try = next_try;
+        });
+    }
     if attempt.must_ask {
         return again(turn, &row, None, &attempt, CallVerb::Query, now.plus(QUESTION));
     }

@@ -12,8 +12,8 @@ use crate::domain::{
 };
 use crate::engine::SYSTEM;
 
-/// How soon an approved repair asks again whether it may start, where nothing else wakes it.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How soon an approved repair asks again whether it may go on, where nothing else wakes it.
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Tries to start an approved repair. `may_start` is the guard's answer.
 pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), String>) {
