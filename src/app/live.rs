@@ -11,11 +11,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::effects::Hands;
-use super::{configure, failed, known, store_failed, warn_about, writer_ended};
+use super::{configured, failed, known, store_failed, warn_about, writer_ended};
 use crate::config::watch::{Reload, Reloaded};
 use crate::config::{Config, Loaded, Mistake};
 use crate::http::Shared;
 use crate::store::{self, Appender, StoreError};
+use crate::writer::{Cause, Unavailable};
 
 /// What runs while the daemon is up.
 pub struct Live<'a> {
@@ -54,6 +55,19 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Waits for the one that says to stop, where there is nothing to load again.
+    pub async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return info!("SIGTERM: stopping"),
+                _ = self.interrupt.recv() => return info!("SIGINT: stopping"),
+                _ = self.hang_up.recv() => warn!("SIGHUP: read-only, so nothing is loaded"),
+            }
+        }
+    }
+}
+
 /// Everything whose end is watched.
 pub struct Tasks<'a> {
     /// What the operator says.
@@ -74,10 +88,23 @@ pub struct Tasks<'a> {
 
 impl Live<'_> {
     /// Runs until a signal or a failure says how the daemon ends.
-    pub async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
+    pub async fn run(
+        &mut self,
+        tasks: &mut Tasks<'_>,
+        begun: impl Future<Output = Result<(), Unavailable>>,
+    ) -> ExitCode {
         let Signals { terminate, interrupt, hang_up } = tasks.signals;
+        tokio::pin!(begun);
+        let mut is_begun = false;
         loop {
             tokio::select! {
+                begun = &mut begun, if !is_begun => {
+                    is_begun = true;
+                    if begun.is_ok() {
+                        self.shared.inlet.door().open();
+                        info!("ready");
+                    }
+                }
                 _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
                 _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
                 _ = hang_up.recv() => self.reload_soon(),
@@ -127,6 +154,9 @@ impl Live<'_> {
             return Ok(());
         }
         self.check_exposure(&next)?;
+        if let Err(why) = self.shared.inlet.door().is_ready() {
+            return Err(self.mistake("storage.path", format!("no configuration is taken: {why}")));
+        }
         if before.listen != next.listen || before.storage != next.storage {
             warn!("`server.listen` and `[storage]` take effect at the next start");
         }
@@ -135,11 +165,19 @@ impl Live<'_> {
         self.hands.executors.replace_drivers(next.drivers.clone());
         self.hands.notices.replace_receivers(next.receivers.clone());
         self.config.send_replace(Arc::clone(&next));
-        if configure(&self.shared.inlet, &next).await.is_ok() {
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
-            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+        match self.shared.inlet.submit(Cause::system(), configured(&next)).await {
+            Ok(_) => {
+                self.shared.metrics.configured(known(&next), self.hands.clock.now());
+                info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+                Ok(())
+            }
+            Err(why) => {
+                self.hands.executors.replace_drivers(before.drivers.clone());
+                self.hands.notices.replace_receivers(before.receivers.clone());
+                self.config.send_replace(before);
+                Err(self.mistake("storage.path", format!("no configuration is taken: {why}")))
+            }
         }
-        Ok(())
     }
 
     /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
@@ -149,7 +187,11 @@ impl Live<'_> {
         let Some(address) = open else { return Ok(()) };
         let what =
             format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
-        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
-        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
+        Err(self.mistake("auth.tokens_file", what))
+    }
+
+    /// A mistake that no line of a file is to blame for.
+    fn mistake(&self, key: &str, what: String) -> Vec<Mistake> {
+        vec![Mistake { file: self.config_file.to_owned(), line: 1, column: 1, key: key.to_owned(), what }]
     }
 }

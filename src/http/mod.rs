@@ -12,6 +12,7 @@ pub mod error;
 mod guard;
 mod native;
 mod native_rows;
+mod native_store;
 mod ops;
 pub mod query;
 pub mod routes;
@@ -56,8 +57,6 @@ pub struct Shared {
     pub config: watch::Receiver<Arc<Config>>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether we can do our work; the error says what is missing. Starting and stopping are such errors.
-    pub ready: watch::Receiver<Result<(), &'static str>>,
     /// What `POST /-/reload` does.
     pub reload: Reload,
     webhook_room: Arc<Semaphore>,
@@ -70,11 +69,10 @@ impl Shared {
         reader: Reader,
         config: watch::Receiver<Arc<Config>>,
         metrics: Arc<Metrics>,
-        ready: watch::Receiver<Result<(), &'static str>>,
         reload: Reload,
     ) -> Self {
         let webhook_room = Arc::new(Semaphore::new(webhook::room()));
-        Self { inlet, reader, config, metrics, ready, reload, webhook_room }
+        Self { inlet, reader, config, metrics, reload, webhook_room }
     }
 
     fn config(&self) -> Arc<Config> {

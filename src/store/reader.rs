@@ -14,8 +14,8 @@ use super::progress::{Lag, Progress};
 use super::query::{AlertFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter, Visible};
 use super::scan::Scan;
 use crate::domain::{
-    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Held, Hold, Instance, InstanceId, Record, Remediation,
-    RemediationId, State, Transition,
+    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Execution, Held, Hold, Instance, InstanceId, Record,
+    Remediation, RemediationId, State, Transition,
 };
 
 /// How long a question waits for sled; usually it is there at once.
@@ -85,6 +85,11 @@ impl Reader {
     /// How far sled is behind what is committed.
     pub fn lag(&self) -> Lag {
         self.progress.lag()
+    }
+
+    /// What was last said about the right to act; nothing where it was never lost.
+    pub fn execution(&self) -> Result<Option<Execution>, ReadError> {
+        self.get(&keys::execution())
     }
 
     /// The remediation with its links.

@@ -13,7 +13,7 @@ use super::*;
 use crate::domain::AlertState;
 
 fn opened(dir: &Path) -> Opened {
-    open(dir, Options::default()).unwrap()
+    open(dir, Options::default()).unwrap().for_writing().unwrap()
 }
 
 fn stage(appender: &mut Appender, changes: &[Change]) {
@@ -75,7 +75,8 @@ fn one_commit_is_one_sync_and_an_empty_turn_is_none() {
     let synced = Box::new(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let mut appender = open(dir.path(), Options { synced }).unwrap().appender;
+    let mut appender =
+        open(dir.path(), Options { synced, ..Options::default() }).unwrap().for_writing().unwrap().appender;
     for change in samples::every_row() {
         stage(&mut appender, &[change]);
     }

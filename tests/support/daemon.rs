@@ -51,6 +51,17 @@ impl<'a> Daemon<'a> {
         Self { site, child, client: Client::new(site.daemon_address()) }
     }
 
+    /// Starts it on a store that it cannot write to, and waits until it answers for reading; says what it says.
+    pub fn start_read_only(site: &'a Site) -> (Self, String) {
+        let daemon = Self::spawn(site);
+        let why = daemon.wait("it says that it reads only", || match daemon.client.ask("GET", "/-/ready", None) {
+            Ok(answer) if answer.status == 503 && answer.body.contains("read-only") => Ok(answer.body),
+            Ok(answer) => Err(answer.to_string()),
+            Err(error) => Err(error.to_string()),
+        });
+        (daemon, why)
+    }
+
     fn wait_ready(&mut self) {
         let since = Stopwatch::start();
         loop {
