@@ -5,6 +5,7 @@
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
 mod effects;
+mod end;
 mod live;
 mod observe;
 mod read_only;
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::watch::{Reload, ReloadError, Reloaded, Watch};
@@ -30,9 +31,11 @@ use crate::http::{self, Shared};
 use crate::notices::Notices;
 use crate::providers::http_client::HttpClient;
 use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError};
+use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
 use effects::Hands;
+use end::{chain, failed, unusable};
 use live::{Live, Signals, Tasks};
 use observe::Telemetry;
 
@@ -46,9 +49,6 @@ pub const EXIT_STORE: u8 = 78;
 /// stays below the 10 s that a stop may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long the store has to close.
-const CLOSE: Duration = Duration::from_secs(3);
-
 /// What `remedyd serve` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -56,6 +56,8 @@ pub struct Options {
     pub config_file: PathBuf,
     /// `--web.listen-address`, `--storage.path`
     pub overrides: Overrides,
+    /// Hears what sled says of its own troubles.
+    pub sled: SledAlarm,
 }
 
 /// Runs until a signal or a failure ends it. Logging is set up.
@@ -76,11 +78,6 @@ pub fn serve(options: &Options) -> ExitCode {
     // Drivers' programs outlive us on purpose; nothing else is worth waiting for.
     runtime.shutdown_background();
     code
-}
-
-fn failed(what: &str) -> ExitCode {
-    error!("{what}");
-    ExitCode::FAILURE
 }
 
 async fn run(options: &Options, loaded: Loaded) -> ExitCode {
@@ -108,15 +105,11 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
     }
 }
 
-fn unusable(error: &StoreError) -> ExitCode {
-    error!("the store cannot be used: {}", chain(error));
-    // A full disk gets better by itself, or by somebody who knows nothing of us: worth another start.
-    if error.is_want_of_room() { ExitCode::FAILURE } else { ExitCode::from(EXIT_STORE) }
-}
-
 /// Everything that runs.
 struct Daemon {
     config_file: PathBuf,
+    /// Of this process, whatever a later configuration says.
+    storage: PathBuf,
     config: watch::Sender<Arc<Config>>,
     shared: Shared,
     restored: Option<Restored>,
@@ -128,6 +121,7 @@ struct Daemon {
     writer: JoinHandle<Result<Appender, StoreError>>,
     fatal: store::Fatal,
     stop_writer: oneshot::Sender<()>,
+    sled: SledAlarm,
 }
 
 impl Daemon {
@@ -187,8 +181,10 @@ impl Daemon {
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
         let fatal = opened.fatal;
         let config_file = options.config_file.clone();
+        let storage = first.storage.path.clone();
         Ok(Self {
             config_file,
+            storage,
             config,
             shared,
             restored: opened.restored,
@@ -200,6 +196,7 @@ impl Daemon {
             writer,
             fatal,
             stop_writer,
+            sled: options.sled.clone(),
         })
     }
 
@@ -215,6 +212,7 @@ impl Daemon {
             hands: &self.hands,
             reload: &self.reload,
             config_file: &self.config_file,
+            storage: &self.storage,
             bound,
         };
         let mut tasks = Tasks {
@@ -225,10 +223,12 @@ impl Daemon {
             servers: &mut servers,
             watching: &mut watching,
             hands: &mut self.hand_tasks,
+            sled: &self.sled,
         };
         // Before the loop: a borrow inside would last as long as the daemon, and no reload could replace it.
         let first = self.config.borrow().clone();
         let begun = begin(&self.shared.inlet, self.restored.take(), &first);
+        self.sled.hush();
         let code = live.run(&mut tasks, begun).await;
         self.shared.inlet.door().stop();
         notify(&[sd_notify::NotifyState::Stopping]);
@@ -249,7 +249,7 @@ impl Daemon {
             return code;
         }
         let _ = self.stop_writer.send(());
-        close(self.writer.await, code).await
+        end::close(&self.storage, self.writer.await, code).await
     }
 }
 
@@ -311,39 +311,6 @@ async fn open_store(storage: &Storage, metrics: Arc<OnceLock<Arc<Metrics>>>) -> 
     opened.unwrap_or_else(|error| Err(StoreError::Unreadable(format!("opening it ended badly: {error}"))))
 }
 
-fn writer_ended(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>) -> ExitCode {
-    match ended {
-        Ok(Ok(_)) => failed("the writer ended by itself"),
-        Ok(Err(error)) => store_failed(&error),
-        Err(error) => failed(&format!("the writer ended badly: {error}")),
-    }
-}
-
-/// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk.
-fn store_failed(error: &StoreError) -> ExitCode {
-    failed(&format!("the store failed, so nothing more is done: {}", chain(error)))
-}
-
-async fn close(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>, code: ExitCode) -> ExitCode {
-    let appender = match ended {
-        Ok(Ok(appender)) => appender,
-        ended @ (Ok(Err(_)) | Err(_)) => return writer_ended(ended),
-    };
-    let closed = tokio::task::spawn_blocking(move || appender.close());
-    match tokio::time::timeout(CLOSE, closed).await {
-        Ok(Ok(Ok(()))) => {
-            info!("stopped");
-            code
-        }
-        Ok(Ok(Err(error))) => failed(&format!("the store did not close cleanly: {}", chain(&error))),
-        Ok(Err(error)) => failed(&format!("closing the store ended badly: {error}")),
-        Err(_) => {
-            warn!("the store takes long to close; the next start applies what is missing from the journal");
-            code
-        }
-    }
-}
-
 fn reload_hook(reload: Reload) -> http::Reload {
     Arc::new(move || {
         let reload = reload.clone();
@@ -367,18 +334,6 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 
 fn warn_about(warnings: &[Mistake]) {
     warnings.iter().for_each(|warning| warn!("{warning}"));
-}
-
-/// An error and everything below it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 fn source_of(error: &dyn std::error::Error) -> String {

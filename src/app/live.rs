@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -11,12 +12,33 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::effects::Hands;
-use super::{configured, failed, known, store_failed, warn_about, writer_ended};
+use super::end::{failed, store_failed, writer_ended};
+use super::{configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
 use crate::config::{Config, Loaded, Mistake};
 use crate::http::Shared;
-use crate::store::{self, Appender, StoreError};
+use crate::store::{self, Appender, Reader, StoreError};
+use crate::telemetry::logs::SledAlarm;
 use crate::writer::{Cause, Unavailable};
+
+/// A commit that takes longer than this will not end well (S4): the disk hangs, and nobody can say what it holds.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const COMMIT_LOOK: Duration = Duration::from_secs(1);
+
+/// Ends the process where a commit hangs. Seen twice in a row: a process that was stopped and goes on is no hanging disk.
+fn commit_must_end(reader: &Reader, slow: &mut u32) {
+    let took = reader.commit_under_way().filter(|took| *took > COMMIT_WITHIN);
+    *slow = took.map_or(0, |_| *slow + 1);
+    if let Some(took) = took.filter(|_| *slow > 1) {
+        error!(
+            "a commit has been under way for {took:?}: the disk hangs, and so does everything that must be remembered"
+        );
+        // The thread that hangs would hold up every orderly end.
+        std::process::abort();
+    }
+}
 
 /// What runs while the daemon is up.
 pub struct Live<'a> {
@@ -30,6 +52,8 @@ pub struct Live<'a> {
     pub reload: &'a Reload,
     /// Which file it was started with.
     pub config_file: &'a Path,
+    /// The store of this process, whatever a later configuration says.
+    pub storage: &'a Path,
     /// Where this process listens, whatever a later configuration says.
     pub bound: Vec<SocketAddr>,
 }
@@ -84,6 +108,8 @@ pub struct Tasks<'a> {
     pub watching: &'a mut JoinHandle<()>,
     /// The carrying out of effects.
     pub hands: &'a mut JoinSet<()>,
+    /// What sled says of its own troubles.
+    pub sled: &'a SledAlarm,
 }
 
 impl Live<'_> {
@@ -96,8 +122,11 @@ impl Live<'_> {
         let Signals { terminate, interrupt, hang_up } = tasks.signals;
         tokio::pin!(begun);
         let mut is_begun = false;
+        let (mut looks, mut slow) = (tokio::time::interval(COMMIT_LOOK), 0);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = looks.tick() => commit_must_end(&self.shared.reader, &mut slow),
                 begun = &mut begun, if !is_begun => {
                     is_begun = true;
                     if begun.is_ok() {
@@ -109,8 +138,9 @@ impl Live<'_> {
                 _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
                 _ = hang_up.recv() => self.reload_soon(),
                 Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *tasks.writer => return writer_ended(ended),
-                error = tasks.fatal.wait() => return store_failed(&error),
+                ended = &mut *tasks.writer => return writer_ended(self.storage, ended),
+                error = tasks.fatal.wait() => return store_failed(self.storage, &error),
+                said = tasks.sled.wait() => return store_failed(self.storage, &StoreError::Said(said)),
                 _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
                 _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
                 _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),

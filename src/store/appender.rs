@@ -84,6 +84,7 @@ impl Port for Appender {
             return Ok(self.journal.seq());
         }
         self.failed = true;
+        self.progress.begin_commit();
         let draft = std::mem::take(&mut self.draft);
         let entries = std::mem::take(&mut self.entries);
         let synced = &self.synced;

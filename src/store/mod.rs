@@ -142,6 +142,9 @@ pub enum StoreError {
         /// Why the journal does not help.
         why: String,
     },
+    /// sled said in its log that something failed, and says it nowhere else (S14): its thread that syncs may be gone.
+    #[error("sled says: {0}")]
+    Said(String),
     /// sled could not be read while it was in use.
     #[error("sled cannot be read: {0}")]
     Unreadable(String),
@@ -171,6 +174,7 @@ impl StoreError {
             | Self::RolledBack { .. }
             | Self::Gone { .. }
             | Self::Beyond { .. }
+            | Self::Said(_)
             | Self::Unreadable(_)
             | Self::Row(_)
             | Self::Stopped => return false,
@@ -196,6 +200,7 @@ impl StoreError {
             | Self::RolledBack { .. }
             | Self::Gone { .. }
             | Self::Beyond { .. }
+            | Self::Said(_)
             | Self::Stopped => false,
         }
     }
@@ -217,6 +222,7 @@ impl StoreError {
             | Self::OtherForm { .. }
             | Self::Gone { .. }
             | Self::Beyond { .. }
+            | Self::Said(_)
             | Self::Unreadable(_)
             | Self::Row(_)
             | Self::Stopped => false,

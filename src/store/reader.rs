@@ -82,6 +82,11 @@ impl Reader {
         }
     }
 
+    /// How long the commit that is under way has been so; nothing where none is.
+    pub fn commit_under_way(&self) -> Option<Duration> {
+        self.progress.commit_under_way()
+    }
+
     /// How far sled is behind what is committed.
     pub fn lag(&self) -> Lag {
         self.progress.lag()
