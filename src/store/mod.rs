@@ -6,6 +6,8 @@
 
 mod appender;
 mod applier;
+mod batch;
+mod checkpoint;
 mod codec;
 mod database;
 mod identity;
@@ -26,6 +28,7 @@ mod room;
 mod samples;
 mod scan;
 mod sentinel;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -148,6 +151,16 @@ pub enum StoreError {
     /// sled could not be read while it was in use.
     #[error("sled cannot be read: {0}")]
     Unreadable(String),
+    /// A checkpoint is not what was written.
+    #[error("the checkpoint {} is damaged in line {line}: {what}", path.display())]
+    BadCheckpoint {
+        /// Its file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// A row cannot be read.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -176,6 +189,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => return false,
         };
@@ -201,6 +215,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
+            | Self::BadCheckpoint { .. }
             | Self::Stopped => false,
         }
     }
@@ -224,6 +239,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => false,
         }
