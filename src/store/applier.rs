@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use super::StoreError;
+use super::batch::Nobody;
 use super::database::{Group, Turn};
 use super::overlay::Overlay;
 
@@ -84,7 +85,7 @@ fn follow(
                 Err(_) => break,
             }
         }
-        group.apply(db, overlay, done)?;
+        group.apply(db, overlay, done, &mut Nobody)?;
     }
     Ok(())
 }

@@ -120,6 +120,11 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
 /// # Errors
 /// The value has another form, fails its checksum, or is no such row.
 pub fn unpack<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
+    serde_json::from_slice(checked(key, value)?).map_err(|error| BadRow::new(key, error.to_string()))
+}
+
+/// The JSON inside a value whose checksum matches.
+fn checked<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], BadRow> {
     let Some((envelope, json)) = value.split_first_chunk::<ENVELOPE>() else {
         return Err(BadRow::new(key, "its value is cut off"));
     };
@@ -130,16 +135,57 @@ pub fn unpack<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRow
     if u32::from_be_bytes(sum) != crc32c::crc32c(json) {
         return Err(BadRow::new(key, "its checksum does not match"));
     }
-    serde_json::from_slice(json).map_err(|error| BadRow::new(key, error.to_string()))
+    Ok(json)
+}
+
+/// Adds the row at `key` to `line` as `{"<kind>":<row>}`.
+///
+/// # Errors
+/// The key is of no kind, or the value has another form or fails its checksum.
+pub fn to_line(key: &[u8], value: &[u8], line: &mut Vec<u8>) -> Result<(), BadRow> {
+    let kind = Kind::of(key).ok_or_else(|| BadRow::new(key, "no kind of row has such a key"))?;
+    let json = checked(key, value)?;
+    line.extend_from_slice(b"{\"");
+    line.extend_from_slice(kind.name().as_bytes());
+    line.extend_from_slice(b"\":");
+    line.extend_from_slice(json);
+    line.push(b'}');
+    Ok(())
+}
+
+/// The row that [`to_line`] wrote, byte for byte.
+///
+/// # Errors
+/// In words, why it is none.
+pub fn from_line(line: &[u8]) -> Result<Entry, String> {
+    let (kind, json) = split_line(line).ok_or("it is no row of a known kind")?;
+    let mut value = Vec::with_capacity(ENVELOPE + json.len());
+    value.extend_from_slice(&[JSON, 0, 0, 0, 0]);
+    value.extend_from_slice(json);
+    seal(&mut value);
+    let key = [kind.byte()];
+    let change = stored(kind, &key, &value).map_err(|bad| bad.why)?;
+    Ok(Entry { key: keys::of(&change), value: Some(value.into()) })
+}
+
+fn split_line(line: &[u8]) -> Option<(Kind, &[u8])> {
+    let rest = line.strip_prefix(b"{\"")?.strip_suffix(b"}")?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    let kind = Kind::named(std::str::from_utf8(&rest[..end]).ok()?)?;
+    Some((kind, rest[end..].strip_prefix(b"\":")?))
 }
 
 fn pack<T: Serialize>(row: &T) -> Bytes {
     let mut value = Vec::with_capacity(512);
     value.extend_from_slice(&[JSON, 0, 0, 0, 0]);
     serde_json::to_writer(&mut value, row).expect("rows have text keys only, and memory takes every byte");
+    seal(&mut value);
+    value.into()
+}
+
+fn seal(value: &mut [u8]) {
     let sum = crc32c::crc32c(&value[ENVELOPE..]).to_be_bytes();
     value[1..ENVELOPE].copy_from_slice(&sum);
-    value.into()
 }
 
 #[cfg(test)]

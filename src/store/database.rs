@@ -13,11 +13,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::StoreError;
-use super::codec::{BadRow, Entry, decode};
+use super::batch::{Batch, Watcher};
+use super::codec::{BadRow, Entry};
 use super::index;
 use super::journal::Chain;
-use super::keys::{APPLIED, SCHEMA};
+use super::keys::{APPLIED, SCHEMA, TALLY};
 use super::overlay::Overlay;
+use super::tally::Tally;
 use crate::clock::Stopwatch;
 use crate::domain::Timestamp;
 
@@ -74,8 +76,23 @@ pub fn open(dir: &Path, has_journal: bool) -> Result<sled::Db, StoreError> {
             Err(_) => return Err(unopenable("sled panicked".to_owned())),
         }
     };
-    check_form(&db, dir)?;
+    guarded(|| {
+        check_form(&db, dir)?;
+        tally(&db)
+    })?;
     Ok(db)
+}
+
+/// Does something with sled; it panics where a page is damaged in some ways, and that becomes the same error as the others.
+///
+/// # Errors
+/// Those of `act`, and [`StoreError::Unreadable`] where it panicked.
+pub fn guarded<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // sled is not used any more after this error, so nobody sees what the panic left of it.
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(StoreError::Unreadable(format!("it panicked: {}", said.unwrap_or("for no reason that it gave"))))
+    })
 }
 
 /// Whether sled's own lock is in the way. Our lock keeps every other process out, so it is a thread of a sled that this
@@ -121,6 +138,22 @@ fn check_form(db: &sled::Db, dir: &Path) -> Result<(), StoreError> {
 pub fn applied(db: &sled::Db) -> Result<Applied, StoreError> {
     let Some(note) = db.get(APPLIED)? else { return Ok(Applied::default()) };
     Applied::read(&note).ok_or_else(|| BadRow::new(APPLIED, "its checksum does not match").into())
+}
+
+/// What the rows of `db` amount to, as was noted with every change of them.
+pub fn tally(db: &sled::Db) -> Result<Tally, StoreError> {
+    match db.get(TALLY)? {
+        Some(note) => Ok(Tally::read(&note)?),
+        // Whatever was applied left one.
+        None if db.get(APPLIED)?.is_some() => Err(BadRow::new(TALLY, "it is gone").into()),
+        None => Ok(Tally::default()),
+    }
+}
+
+/// Notes that `db` has everything up to `applied`, where its rows came from elsewhere than the journal.
+pub fn note_applied(db: &sled::Db, applied: Applied) -> Result<(), StoreError> {
+    db.insert(APPLIED, applied.write())?;
+    Ok(())
 }
 
 impl Applied {
@@ -179,20 +212,26 @@ impl Group {
     ///
     /// # Errors
     /// sled failed, or a row that is to be replaced cannot be read.
-    pub fn apply(self, db: &sled::Db, overlay: &Overlay, done: &watch::Sender<u64>) -> Result<(), StoreError> {
+    pub fn apply(
+        self,
+        db: &sled::Db,
+        overlay: &Overlay,
+        done: &watch::Sender<u64>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(), StoreError> {
         let Some(applied) = self.applied else { return Ok(()) };
         let mut rows = self.rows.into_iter().peekable();
         loop {
-            let mut batch = sled::Batch::default();
+            let mut batch = Batch::begin(db, watcher)?;
             let part: Vec<(Bytes, Option<Bytes>)> = rows.by_ref().take(BATCH).collect();
             for (key, value) in &part {
-                put(db, &mut batch, key, value.as_deref())?;
+                batch.put(key, value.as_deref())?;
             }
             let is_last = rows.peek().is_none();
             if is_last {
-                batch.insert(APPLIED, applied.write());
+                batch.note(APPLIED, applied.write());
             }
-            db.apply_batch(batch)?;
+            batch.apply()?;
             overlay.applied(applied.seq, part.iter().map(|(key, _)| key));
             if is_last {
                 done.send_replace(applied.seq);
@@ -200,32 +239,4 @@ impl Group {
             }
         }
     }
-}
-
-/// Adds a row to the batch, and what changes in the indexes between the row that is there and this one. Most rows are in
-/// no index, and are neither looked up nor read.
-fn put(db: &sled::Db, batch: &mut sled::Batch, key: &Bytes, value: Option<&[u8]>) -> Result<(), StoreError> {
-    if !index::has(key) {
-        match value {
-            Some(value) => batch.insert(key.as_ref(), value),
-            None => batch.remove(key.as_ref()),
-        }
-        return Ok(());
-    }
-    let there = match db.get(key)? {
-        Some(old) => index::keys(&decode(key, Some(&old))?),
-        None => Vec::new(),
-    };
-    let wanted = index::keys(&decode(key, value)?);
-    for gone in there.iter().filter(|key| wanted.binary_search(key).is_err()) {
-        batch.remove(gone.as_slice());
-    }
-    for new in wanted.iter().filter(|key| there.binary_search(key).is_err()) {
-        batch.insert(new.as_slice(), key.as_ref());
-    }
-    match value {
-        Some(value) => batch.insert(key.as_ref(), value),
-        None => batch.remove(key.as_ref()),
-    }
-    Ok(())
 }

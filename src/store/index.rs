@@ -8,7 +8,8 @@ use crate::domain::{Alert, AlertState, ClusterId, Hold, InstanceId, Remediation,
 use crate::engine::Change;
 
 /// The form that rows and indexes have. A store of another form is built anew from the journal.
-pub const SCHEMA: u32 = 1;
+/// 2: with a tally.
+pub const SCHEMA: u32 = 2;
 
 /// How long the suffix of an index by time is: the moment and the id.
 pub const MOMENT: usize = 24;

@@ -63,6 +63,30 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.byte() == *first)
     }
 
+    /// Its name in exports and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Instance => "instance",
+            Self::NodeMemory => "node_memory",
+            Self::Hold => "hold",
+            Self::Remediation => "remediation",
+            Self::Link => "link",
+            Self::Transition => "transition",
+            Self::Alias => "alias",
+            Self::Alert => "alert",
+            Self::Held => "held",
+            Self::Pending => "pending",
+            Self::DeadLetter => "dead_letter",
+            Self::Execution => "execution",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What every key of this kind begins with.
     pub const fn byte(self) -> u8 {
         self as u8
@@ -71,6 +95,8 @@ impl Kind {
 
 /// The store's note of how far the journal has been applied.
 pub const APPLIED: &[u8] = b"\0applied";
+/// The store's note of how many rows there are, and of what they sum up to.
+pub const TALLY: &[u8] = b"\0tally";
 /// The store's note of the form that rows and indexes have.
 pub const SCHEMA: &[u8] = b"\0schema";
 
@@ -171,6 +197,8 @@ mod tests {
         assert_eq!(keys.len(), changes.len());
         assert!(keys.iter().all(|key| Kind::of(key).is_some()));
         assert!(Kind::of(APPLIED).is_none() && Kind::of(SCHEMA).is_none() && Kind::of(b"").is_none());
+        assert!(Kind::of(TALLY).is_none());
+        assert!(Kind::ALL.into_iter().all(|kind| Kind::named(kind.name()) == Some(kind)));
     }
 
     #[test]

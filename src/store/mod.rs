@@ -6,6 +6,8 @@
 
 mod appender;
 mod applier;
+mod batch;
+mod checkpoint;
 mod codec;
 mod database;
 mod fatal;
@@ -27,6 +29,7 @@ mod room;
 mod samples;
 mod scan;
 mod sentinel;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -149,6 +152,16 @@ pub enum StoreError {
     /// sled could not be read while it was in use.
     #[error("sled cannot be read: {0}")]
     Unreadable(String),
+    /// A checkpoint is not what was written.
+    #[error("the checkpoint {} is damaged in line {line}: {what}", path.display())]
+    BadCheckpoint {
+        /// Its file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// A row cannot be read.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -177,6 +190,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => return false,
         };
@@ -202,6 +216,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
+            | Self::BadCheckpoint { .. }
             | Self::Stopped => false,
         }
     }
@@ -225,6 +240,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => false,
         }

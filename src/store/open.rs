@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::appender::Appender;
 use super::applier::Applier;
+use super::batch::Nobody;
 use super::database::{self, Applied, Group, Turn};
 use super::fatal::{Alarm, Fatal};
 use super::identity::{self, Found, Identity};
@@ -303,10 +304,10 @@ pub(super) fn catch_up(
         reached = Applied { seq, at, chain };
         group.add(Turn { applied: reached, entries: steps.into_iter().flat_map(|step| step.entries).collect() });
         if group.is_full() {
-            std::mem::take(&mut group).apply(db, &overlay, &done)?;
+            std::mem::take(&mut group).apply(db, &overlay, &done, &mut Nobody)?;
         }
     }
-    group.apply(db, &overlay, &done)?;
+    group.apply(db, &overlay, &done, &mut Nobody)?;
     let end = replay.end();
     if end.seq < applied.seq {
         return Err(StoreError::JournalBehind { journal: end.seq, applied: applied.seq });

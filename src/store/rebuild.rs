@@ -9,7 +9,7 @@ use tracing::warn;
 use super::database::{self, Applied};
 use super::journal::{Journal, sync_dir};
 use super::open::catch_up;
-use super::{StoreError, sentinel};
+use super::{StoreError, checkpoint, sentinel};
 
 /// What the damaged one is called afterwards; an older one of that name goes.
 const DAMAGED: &str = "sled.damaged";
@@ -53,8 +53,12 @@ pub(super) fn rebuild(dir: &Path, why: &str) -> Result<(), StoreError> {
     let acknowledged = sentinel::read(dir)?;
     let reached = {
         let db = database::open(&unfinished, false)?;
-        let base = base(dir, &db)?;
-        let reached = catch_up(&journal, &db, base, acknowledged).map(|(_, reached)| reached);
+        let (base, until) = base(dir, &db)?;
+        let reached = catch_up(&journal, &db, base, acknowledged).and_then(|(_, reached)| match reached.seq {
+            // The checkpoint shows a part of what came after.
+            seq if seq < until => Err(StoreError::JournalBehind { journal: seq, applied: until }),
+            _ => Ok(reached),
+        });
         db.flush()?;
         reached
     };
@@ -84,9 +88,13 @@ pub(super) fn rebuild(dir: &Path, why: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// From where the journal is applied: the newest checkpoint, else its beginning.
-fn base(_dir: &Path, _db: &sled::Db) -> Result<Applied, StoreError> {
-    Ok(Applied::default())
+/// From where the journal is applied: the newest checkpoint, else its beginning. Also the turn that the journal has to
+/// reach for that.
+fn base(dir: &Path, db: &sled::Db) -> Result<(Applied, u64), StoreError> {
+    match checkpoint::latest(dir)? {
+        Some(checkpoint) => Ok((checkpoint.restore(db)?, checkpoint.until)),
+        None => Ok((Applied::default(), 0)),
+    }
 }
 
 fn remove(dir: &Path) -> Result<(), StoreError> {

@@ -169,7 +169,7 @@ fn what_goes_leaves_nothing_behind() {
     commit(&mut opened.appender, &rows);
     commit(&mut opened.appender, &removals);
     settle(&opened);
-    assert_eq!(opened.appender.db.len(), before + 1, "only the note of the applied turn is new");
+    assert_eq!(opened.appender.db.len(), before + 2, "only the notes of the applied turn and of the tally are new");
 }
 
 #[test]
