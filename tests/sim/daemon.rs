@@ -9,6 +9,7 @@ use remedyd::engine::{Change, Effect, EffectKind, Engine, Input, Reply, Step};
 
 use super::alertmanager::Receipt;
 use super::dice::Dice;
+use super::model::Found;
 use super::rows::{Key, Rows};
 use super::sabotage::Deed;
 use super::world::{Coming, Turned, World};
@@ -44,6 +45,8 @@ pub struct Daemon {
 }
 
 struct Unsynced {
+    /// When it was, by the daemon's clock.
+    at: Timestamp,
     undo: Vec<(Key, Option<Change>)>,
     effects: Vec<Effect>,
     reply: Reply,
@@ -55,6 +58,8 @@ struct Unsynced {
 pub enum Ack {
     Nobody,
     Alertmanager(Receipt),
+    /// Nobody waits, but this is what a look for the evidence of a remediation found.
+    Source(RemediationId, Found),
     Person(Errand),
 }
 
@@ -217,7 +222,7 @@ impl World {
                 self.leaves(effect.clone())?;
             }
         }
-        self.daemon.tail.push(Unsynced { undo, effects, reply, ack });
+        self.daemon.tail.push(Unsynced { at: clock, undo, effects, reply, ack });
         if self.turns.is_multiple_of(EVERYTHING_EVERY) {
             self.check_everything()?;
         }
@@ -236,13 +241,16 @@ impl World {
         let batch = std::mem::take(&mut self.daemon.tail);
         self.dies(Point::AfterCommit)?;
         if !self.daemon.is_up {
+            batch.iter().for_each(|turn| self.model_hears(turn.at, &turn.ack));
             return Ok(());
         }
         let mut synced = Vec::new();
-        for Unsynced { undo, effects, reply, ack } in batch {
+        for Unsynced { at, undo, effects, reply, ack } in batch {
+            self.model_hears(at, &ack);
             self.answered(&ack, &reply)?;
-            synced.push(Unsynced { undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
+            synced.push(Unsynced { at, undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
             for effect in effects {
+                self.model_sees(at, &effect)?;
                 self.leaves(effect)?;
             }
         }
@@ -295,7 +303,9 @@ impl World {
         self.tally.count(if crash.is_power_cut { "power cuts" } else { "kills" });
         let mut lost = std::mem::take(&mut self.daemon.tail);
         let kept = (crash.kept as usize).min(lost.len());
-        lost.drain(..kept);
+        for turn in lost.drain(..kept).collect::<Vec<_>>() {
+            self.model_hears(turn.at, &turn.ack);
+        }
         if self.does(Deed::LoseSynced) {
             lost.splice(0..0, std::mem::take(&mut self.daemon.synced));
         }

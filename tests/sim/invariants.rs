@@ -430,7 +430,7 @@ impl World {
     /// A caller gets an answer: what it says is on disk.
     pub fn answered(&mut self, ack: &Ack, reply: &Reply) -> Turned {
         match ack {
-            Ack::Nobody => Ok(()),
+            Ack::Nobody | Ack::Source(..) => Ok(()),
             Ack::Alertmanager(message) => {
                 let received = message.shown().len() as u64;
                 let sum = match reply {

@@ -13,6 +13,7 @@ mod alertmanager;
 mod daemon;
 mod invariants;
 mod liveness;
+mod model;
 mod people;
 mod provider;
 pub mod sabotage;

@@ -2,10 +2,13 @@
 //! 100,000 turns is worth nothing for that invariant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use remedyd::domain::{AlertState, InstanceId, Mode, RuleId, State, Trigger};
+use remedyd::domain::{AlertState, Identity, InstanceId, Mode, RuleId, State, Trigger};
 use remedyd::engine::settings::Enforce;
-use remedyd::engine::{CallVerb, Change, Configured, EffectKind, Input, LookPurpose, Refusal, Reply, Sighting, Step};
+use remedyd::engine::{
+    CallVerb, Change, Configured, EffectKind, Input, Look, LookPurpose, Refusal, Reply, Sighting, Step,
+};
 
 use super::site::Site;
 use super::world::World;
@@ -46,9 +49,13 @@ pub enum Deed {
     AnswersLost,
     NoPlace,
     NothingSeen,
+    EmptyAsSilenced,
+    UnconfirmedAsFiring,
+    CooldownTimesTen,
+    NoFor,
 }
 
-pub static ALL: [Sabotage; 28] = [
+pub static ALL: [Sabotage; 32] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -71,6 +78,10 @@ pub static ALL: [Sabotage; 28] = [
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
     one("I33", "an alert of a message is not accounted for", Deed::Miscount),
     one("proven", "a look after the act sees nothing", Deed::NothingSeen),
+    one("truth", "an unconfirmed alert is stored as firing", Deed::UnconfirmedAsFiring),
+    one("due", "the daemon reads ten times the cooldown", Deed::CooldownTimesTen),
+    one("ripe", "the daemon reads no rule's for", Deed::NoFor),
+    one("doubt", "a look that finds nothing is handed on as silenced", Deed::EmptyAsSilenced),
     one("fold", "a hold is not stored", Deed::HoldNotStored),
     one("pending", "an effect has no pending row", Deed::PendingNotStored),
     one("L1", "what a node waits for is not stored", Deed::HeldNotStored),
@@ -147,7 +158,19 @@ impl World {
             | Deed::RuleOffUnknown
             | Deed::AnswersLost
             | Deed::NoPlace
-            | Deed::NothingSeen => {}
+            | Deed::NothingSeen
+            | Deed::EmptyAsSilenced
+            | Deed::CooldownTimesTen
+            | Deed::NoFor => {}
+            Deed::UnconfirmedAsFiring => {
+                for change in &mut step.changes {
+                    if let Change::Alert(row) = change
+                        && row.state == AlertState::RefiredUnconfirmed
+                    {
+                        row.state = AlertState::Firing;
+                    }
+                }
+            }
         }
     }
 
@@ -157,13 +180,15 @@ impl World {
         (!is_lost).then_some(input)
     }
 
-    pub fn spoiled_look(
-        &self,
-        found: Result<Vec<Sighting>, String>,
-        purpose: LookPurpose,
-    ) -> Result<Vec<Sighting>, String> {
+    pub fn spoiled_look(&self, found: Result<Vec<Sighting>, String>, look: &Look) -> Result<Vec<Sighting>, String> {
         match found {
-            Ok(_) if purpose == LookPurpose::Verify && self.does(Deed::NothingSeen) => Ok(Vec::new()),
+            Ok(found)
+                if found.is_empty() && look.purpose == LookPurpose::Validate && self.does(Deed::EmptyAsSilenced) =>
+            {
+                let silenced = |identity: &Identity| Sighting { identity: *identity, muted: true };
+                Ok(look.wanted.values().flatten().map(silenced).collect())
+            }
+            Ok(_) if look.purpose == LookPurpose::Verify && self.does(Deed::NothingSeen) => Ok(Vec::new()),
             Ok(found) if found.is_empty() && self.does(Deed::StrangersVouch) => {
                 let identity = self.site.signals[0].identity;
                 Ok(vec![Sighting { identity, muted: false }])
@@ -178,6 +203,12 @@ impl World {
         if self.does(Deed::LimitTimesTen) {
             settings.limits.in_flight *= 10;
             settings.limits.in_flight_percent = 100;
+        }
+        if self.does(Deed::CooldownTimesTen) {
+            settings.policy.cooldown *= 10;
+        }
+        if self.does(Deed::NoFor) {
+            settings.rules.values_mut().for_each(|rule| rule.hold_for = Duration::ZERO);
         }
         if self.does(Deed::NoPlace) {
             settings.limits.in_flight = 0;

@@ -41,6 +41,14 @@ pub const SIGNS: [Sign; 10] = [
     sign("Xid", Some(31), Mode::RebootVm, false, 5),
 ];
 
+impl Sign {
+    /// How long its rule says that it must fire first.
+    pub fn waits(&self) -> Duration {
+        let rule = RULES.iter().find(|(_, matcher, ..)| matcher.contains(self.name));
+        rule.map_or(Duration::ZERO, |(.., seconds)| Duration::from_secs(*seconds))
+    }
+}
+
 const fn sign(name: &'static str, xid: Option<u32>, cure: Mode, calls: bool, share: u64) -> Sign {
     Sign { name, xid, cure, calls, share }
 }

@@ -12,6 +12,7 @@ use super::alertmanager::{GroupKey, Message, Peer, Silence};
 use super::daemon::{Ack, Crash, Daemon};
 use super::dice::Dice;
 use super::invariants::Judge;
+use super::model::Model;
 use super::provider::Provider;
 use super::sabotage::Sabotage;
 use super::script::{Event, Kind};
@@ -40,6 +41,7 @@ pub struct World {
     pub provider: Provider,
     pub daemon: Daemon,
     pub judge: Judge,
+    pub model: Model,
     pub tally: Tally,
     pub turns: u64,
     pub sabotage: Option<&'static Sabotage>,
@@ -123,6 +125,7 @@ impl World {
             provider: Provider::default(),
             daemon: Daemon::new(seed),
             judge: Judge::default(),
+            model: Model::default(),
             tally: Tally::default(),
             turns: 0,
             sabotage,
@@ -306,7 +309,7 @@ impl World {
             }
         }
         self.now = until;
-        Ok(())
+        self.check_model()
     }
 
     fn comes(&mut self, coming: Coming) -> Turned {
