@@ -22,7 +22,7 @@ const TURNS: u64 = 600_000;
 const FIND_WITHIN: u64 = 100_000;
 const THREADS: usize = 2;
 /// A run in which one of these is rare proves little.
-const MUST_TRY: [&str; 14] = [
+const MUST_TRY: [&str; 16] = [
     "acts",
     "Alertmanager restarts",
     "approve",
@@ -34,8 +34,10 @@ const MUST_TRY: [&str; 14] = [
     "power cuts",
     "Prometheus outages",
     "races",
+    "rehearsals",
     "reject",
     "reloads",
+    "restores",
     "reviews that came too late",
 ];
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use remedyd::domain::{
-    Alert, EffectId, Hold, Identity, InstanceId, Link, Record, Remediation, RemediationId, Transition,
+    Alert, EffectId, Execution, Hold, Identity, InstanceId, Link, Record, Remediation, RemediationId, Transition,
 };
 use remedyd::engine::{Change, Past, PastKey};
 
@@ -23,7 +23,7 @@ const EXECUTION: u8 = 12;
 const TRANSITION: u8 = 11;
 
 /// The latest row of every key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Rows {
     latest: BTreeMap<Key, Change>,
 }
@@ -175,6 +175,14 @@ impl Rows {
     pub fn holds(&self) -> impl Iterator<Item = &Hold> {
         self.of_kind(HOLD).filter_map(|change| match change {
             Change::Hold(row) => Some(&**row).filter(|row| row.ended.is_none()),
+            _ => None,
+        })
+    }
+
+    /// What was last said about the right to act.
+    pub fn execution(&self) -> Option<&Execution> {
+        self.of_kind(EXECUTION).find_map(|change| match change {
+            Change::Execution(row) => Some(&**row),
             _ => None,
         })
     }

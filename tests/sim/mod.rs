@@ -16,6 +16,7 @@ mod liveness;
 mod model;
 mod people;
 mod provider;
+mod restore;
 pub mod sabotage;
 pub mod script;
 pub mod shrink;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remedyd::domain::{AlertState, Identity, InstanceId, Mode, RuleId, State, Trigger};
+use remedyd::domain::{AlertState, DriverId, Identity, InstanceId, Mode, RuleId, State, Trigger};
 use remedyd::engine::settings::Enforce;
 use remedyd::engine::{
     CallVerb, Change, Configured, EffectKind, Input, Look, LookPurpose, Refusal, Reply, Sighting, Step,
@@ -53,9 +53,12 @@ pub enum Deed {
     UnconfirmedAsFiring,
     CooldownTimesTen,
     NoFor,
+    RestoreUnnoticed,
+    TornTurn,
+    OtherDriver,
 }
 
-pub static ALL: [Sabotage; 32] = [
+pub static ALL: [Sabotage; 35] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -67,6 +70,7 @@ pub static ALL: [Sabotage; 32] = [
     one("I11", "the daemon is not told that a machine was replaced", Deed::WrongInventory),
     one("I12", "a call is sent once more a quarter of an hour later", Deed::CallTwice),
     one("I13", "a look is answered with somebody else's alerts", Deed::StrangersVouch),
+    one("I14", "a restored store is not noticed", Deed::RestoreUnnoticed),
     one("I15", "the daemon reads ten times the limit", Deed::LimitTimesTen),
     one("I19", "a call names another machine", Deed::OtherMachine),
     one("I21", "the end of an alert is not stored", Deed::EndOfAlertNotStored),
@@ -76,6 +80,8 @@ pub static ALL: [Sabotage; 32] = [
     one("I25", "a node's repairs are not stored", Deed::RepairsNotStored),
     one("I26", "a hold is not stored", Deed::HoldNotStored),
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
+    one("I28", "a call names another driver", Deed::OtherDriver),
+    one("I30", "half of a turn reaches the disk", Deed::TornTurn),
     one("I33", "an alert of a message is not accounted for", Deed::Miscount),
     one("proven", "a look after the act sees nothing", Deed::NothingSeen),
     one("truth", "an unconfirmed alert is stored as firing", Deed::UnconfirmedAsFiring),
@@ -146,6 +152,9 @@ impl World {
                 }
             }
             Deed::HeavierCall => each_act(step, |call| call.mode = Mode::HostPowerCycle),
+            Deed::OtherDriver => each_act(step, |call| {
+                call.driver = DriverId::parse("fix").expect("it is a name");
+            }),
             Deed::OtherMachine => each_act(step, |call| {
                 call.target.instance_id = InstanceId::parse("i-other").expect("it is a name");
             }),
@@ -161,7 +170,9 @@ impl World {
             | Deed::NothingSeen
             | Deed::EmptyAsSilenced
             | Deed::CooldownTimesTen
-            | Deed::NoFor => {}
+            | Deed::NoFor
+            | Deed::RestoreUnnoticed
+            | Deed::TornTurn => {}
             Deed::UnconfirmedAsFiring => {
                 for change in &mut step.changes {
                     if let Change::Alert(row) = change
