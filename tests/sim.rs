@@ -16,13 +16,13 @@ use sim::script::Script;
 use sim::shrink::shrink;
 use sim::tally::Tally;
 
-/// What fits into some 25 s of a debug build on two cores; the rate is printed.
-const TURNS: u64 = 600_000;
+/// What fits into some 45 s of a debug build on two idle cores; the rate is printed.
+const TURNS: u64 = 1_000_000;
 /// A sabotage that is not found within so many turns fails.
 const FIND_WITHIN: u64 = 100_000;
 const THREADS: usize = 2;
 /// A run in which one of these is rare proves little.
-const MUST_TRY: [&str; 14] = [
+const MUST_TRY: [&str; 16] = [
     "acts",
     "Alertmanager restarts",
     "approve",
@@ -34,8 +34,10 @@ const MUST_TRY: [&str; 14] = [
     "power cuts",
     "Prometheus outages",
     "races",
+    "rehearsals",
     "reject",
     "reloads",
+    "restores",
     "reviews that came too late",
 ];
 
@@ -43,9 +45,9 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-/// Seeds of longer runs that found a mistake. 2053: an alert whose end was lost broke again after the repair; the check
-/// of I25 took its first start for its newest.
-const FOUND: [u64; 1] = [2053];
+/// Seeds of longer runs that found a mistake, for as long as the world stays as it is; each has its story as well. 20167: a
+/// backup was restored in which a proposal still waited, it was approved again, and done again.
+const FOUND: [u64; 1] = [20167];
 
 #[test]
 fn seeds_that_found_a_mistake_find_none() {
@@ -105,8 +107,9 @@ fn must_hold(seed: u64) -> sim::Run {
 #[test]
 fn a_failing_script_becomes_short() {
     let sabotage = sim::sabotage::ALL.iter().find(|sabotage| sabotage.finds == "I15");
-    let script = Script::new(1);
-    let found = sim::run(&script, sabotage, false).violation.expect("this seed finds it");
+    let finds = |seed| Some(Script::new(seed)).map(|script| (sim::run(&script, sabotage, false).violation, script));
+    let (found, script) = (1..20).filter_map(finds).find(|(found, _)| found.is_some()).expect("a seed finds it");
+    let found = found.expect("it was found");
     let small = shrink(&script, found, sabotage);
     assert_eq!(small.violation.invariant, "I15");
     assert!(small.script.events.len() <= 12, "{:#?}", small.script.events);

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use remedyd::domain::{Alert, EffectId, Identity, InstanceId, Link, Record, Remediation, RemediationId, Transition};
+use remedyd::domain::{
+    Alert, EffectId, Execution, Hold, Identity, InstanceId, Link, Record, Remediation, RemediationId, Transition,
+};
 use remedyd::engine::{Change, Past, PastKey};
 
 /// A kind of row, and its key within that kind.
 pub type Key = (u8, Vec<u8>);
 
+const HOLD: u8 = 3;
 const HELD: u8 = 7;
 const REMEDIATION: u8 = 4;
 const LINK: u8 = 5;
@@ -20,7 +23,7 @@ const EXECUTION: u8 = 12;
 const TRANSITION: u8 = 11;
 
 /// The latest row of every key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Rows {
     latest: BTreeMap<Key, Change>,
 }
@@ -34,7 +37,7 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::Instance(row) => ((1, text(row.id.as_str())), true),
         Change::InstanceGone(id) => ((1, text(id.as_str())), false),
         Change::NodeMemory(row) => ((2, text(row.instance_id.as_str())), true),
-        Change::Hold(row) => ((3, row.id.as_bytes().to_vec()), true),
+        Change::Hold(row) => ((HOLD, row.id.as_bytes().to_vec()), true),
         Change::Remediation(row) => ((REMEDIATION, row.id.as_bytes().to_vec()), true),
         Change::Link(row) => ((LINK, numbered(row.remediation_id.as_bytes(), &row.n.to_be_bytes())), true),
         Change::Alert(row) => ((ALERT, numbered(row.identity.as_bytes(), &row.episode.to_be_bytes())), true),
@@ -123,7 +126,8 @@ impl Rows {
         self.latest.range((kind, id.to_vec())..last).map(|(_, row)| row)
     }
 
-    fn episodes(&self, identity: Identity) -> impl Iterator<Item = &Alert> {
+    /// The episodes of an identity in their order.
+    pub fn episodes(&self, identity: Identity) -> impl Iterator<Item = &Alert> {
         self.below(ALERT, *identity.as_bytes()).filter_map(alert)
     }
 
@@ -165,6 +169,22 @@ impl Rows {
     /// Whether a row says what keeps this instance from getting what policy wants.
     pub fn is_held(&self, instance: &InstanceId) -> bool {
         self.latest.contains_key(&(HELD, instance.as_str().as_bytes().to_vec()))
+    }
+
+    /// Every hold that has not ended.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.of_kind(HOLD).filter_map(|change| match change {
+            Change::Hold(row) => Some(&**row).filter(|row| row.ended.is_none()),
+            _ => None,
+        })
+    }
+
+    /// What was last said about the right to act.
+    pub fn execution(&self) -> Option<&Execution> {
+        self.of_kind(EXECUTION).find_map(|change| match change {
+            Change::Execution(row) => Some(&**row),
+            _ => None,
+        })
     }
 
     /// Whether an effect has its pending row.

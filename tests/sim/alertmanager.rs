@@ -368,12 +368,20 @@ impl World {
             self.judge.gone.remove(&look.remediation_id);
         }
         self.tally.count("looks");
-        let found = self.spoiled_look(found, look.purpose);
+        let ack = match look.purpose {
+            LookPurpose::Validate => {
+                let seen = |one: &Sighting| (self.site.by_identity[&one.identity], one.muted);
+                let seen = found.as_ref().ok().map(|found| found.iter().map(seen).collect());
+                Ack::Source(look.remediation_id, seen)
+            }
+            LookPurpose::Verify => Ack::Nobody,
+        };
+        let found = self.spoiled_look(found, look);
         let input = Input::Looked { effect_id: effect.id, found };
         if !self.is_fair && self.dice.one_in(10) {
             self.later(Duration::from_secs(1), Coming::Answer { input: input.clone(), life });
         }
-        self.turn(input, Ack::Nobody)
+        self.turn(input, ack)
     }
 
     fn sighted(&self, identity: Identity) -> Option<Sighting> {
@@ -401,10 +409,13 @@ impl World {
         let ended: Vec<usize> =
             (0..self.site.signals.len()).filter(|at| self.site.signals[*at].since.is_none()).collect();
         let now = self.now;
-        let reports = ended.into_iter().map(|signal| self.site.report(signal, now, Some(now))).collect();
+        let reports = ended.iter().map(|signal| self.site.report(*signal, now, Some(now))).collect();
         let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
         self.judge.hears(&delivery);
-        self.turn(Input::Delivered(delivery), Ack::Nobody)
+        let alerts: Vec<_> = ended.into_iter().map(|signal| (signal, now, Some(now))).collect();
+        let (shown, until, attempt) = (alerts.len(), now, 0);
+        let message = Message { peer: 0, group: 0, life: 0, number: 0, alerts, shown, until, attempt, is_copy: true };
+        self.turn(Input::Delivered(delivery), Ack::Alertmanager(Rc::new(message)))
     }
 }
 

@@ -9,6 +9,7 @@ use remedyd::engine::{Change, Effect, EffectKind, Engine, Input, Reply, Step};
 
 use super::alertmanager::Receipt;
 use super::dice::Dice;
+use super::model::Found;
 use super::rows::{Key, Rows};
 use super::sabotage::Deed;
 use super::world::{Coming, Turned, World};
@@ -41,9 +42,13 @@ pub struct Daemon {
     /// How long no process ran.
     pub downtime: Duration,
     down_since: Option<Timestamp>,
+    /// Its store is another life of itself, and no process has taken that down yet.
+    pub restored: Option<u64>,
 }
 
 struct Unsynced {
+    /// When it was, by the daemon's clock.
+    at: Timestamp,
     undo: Vec<(Key, Option<Change>)>,
     effects: Vec<Effect>,
     reply: Reply,
@@ -55,6 +60,8 @@ struct Unsynced {
 pub enum Ack {
     Nobody,
     Alertmanager(Receipt),
+    /// Nobody waits, but this is what a look for the evidence of a remediation found.
+    Source(RemediationId, Found),
     Person(Errand),
 }
 
@@ -101,7 +108,7 @@ impl Crash {
             is_power_cut,
             down_for: Duration::from_secs(if dice.one_in(4) { dice.upto(60, 3600) } else { dice.upto(1, 60) }),
             jump: Duration::from_secs(if dice.one_in(4) { dice.upto(1, 1800) } else { 0 }),
-            kept: dice.upto(0, 4),
+            kept: dice.upto(0, 8),
         }
     }
 }
@@ -122,6 +129,7 @@ impl Daemon {
             has_begun: false,
             downtime: Duration::ZERO,
             down_since: None,
+            restored: None,
         }
     }
 
@@ -164,8 +172,23 @@ impl World {
             daemon.downtime += self.now.since(since);
         }
         self.note(|_| "the daemon starts".to_owned());
+        self.says_restored()?;
         self.turn(Input::Configured(Box::new(self.told())), Ack::Nobody)?;
         self.turn(Input::Started, Ack::Nobody)
+    }
+
+    /// No process runs for a while; what it had not synced, and what it was to do yet, is nobody's.
+    pub fn goes_down(&mut self, lasts: Duration) {
+        let now = self.now;
+        let daemon = &mut self.daemon;
+        daemon.tail.clear();
+        daemon.synced.clear();
+        daemon.armed = None;
+        daemon.is_up = false;
+        daemon.life += 1;
+        daemon.down_since.get_or_insert(now);
+        let life = daemon.life;
+        self.later(lasts, Coming::Start { life });
     }
 
     pub fn reload(&mut self) -> Turned {
@@ -217,7 +240,7 @@ impl World {
                 self.leaves(effect.clone())?;
             }
         }
-        self.daemon.tail.push(Unsynced { undo, effects, reply, ack });
+        self.daemon.tail.push(Unsynced { at: clock, undo, effects, reply, ack });
         if self.turns.is_multiple_of(EVERYTHING_EVERY) {
             self.check_everything()?;
         }
@@ -236,13 +259,16 @@ impl World {
         let batch = std::mem::take(&mut self.daemon.tail);
         self.dies(Point::AfterCommit)?;
         if !self.daemon.is_up {
+            batch.iter().for_each(|turn| self.model_hears(turn.at, &turn.ack));
             return Ok(());
         }
         let mut synced = Vec::new();
-        for Unsynced { undo, effects, reply, ack } in batch {
+        for Unsynced { at, undo, effects, reply, ack } in batch {
+            self.model_hears(at, &ack);
             self.answered(&ack, &reply)?;
-            synced.push(Unsynced { undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
+            synced.push(Unsynced { at, undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
             for effect in effects {
+                self.model_sees(at, &effect)?;
                 self.leaves(effect)?;
             }
         }
@@ -294,27 +320,32 @@ impl World {
         self.note(|_| format!("the daemon dies (power cut: {})", crash.is_power_cut));
         self.tally.count(if crash.is_power_cut { "power cuts" } else { "kills" });
         let mut lost = std::mem::take(&mut self.daemon.tail);
+        // Records are kept in their order; one that the disk cut is no record.
         let kept = (crash.kept as usize).min(lost.len());
-        lost.drain(..kept);
+        for turn in lost.drain(..kept).collect::<Vec<_>>() {
+            self.model_hears(turn.at, &turn.ack);
+        }
         if self.does(Deed::LoseSynced) {
             lost.splice(0..0, std::mem::take(&mut self.daemon.synced));
+        }
+        if self.does(Deed::TornTurn)
+            && let Some(first) = lost.first_mut()
+        {
+            first.undo.drain(..first.undo.len() / 2);
         }
         for (key, before) in lost.into_iter().rev().flat_map(|turn| turn.undo.into_iter().rev()) {
             self.daemon.rows.put_back(key, before);
         }
-        self.daemon.is_up = false;
-        self.daemon.life += 1;
-        self.daemon.down_since = Some(self.now);
+        self.goes_down(crash.down_for);
         self.skew += crash.jump;
         if crash.is_power_cut {
             self.power_cut();
         }
         self.judge.rebuild(&self.daemon.rows);
         self.untold();
+        self.forgets_enabling();
         self.check_acknowledged()?;
-        let life = self.daemon.life;
-        self.later(crash.down_for, Coming::Start { life });
-        Ok(())
+        self.check_untorn()
     }
 }
 

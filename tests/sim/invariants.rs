@@ -10,6 +10,7 @@ use remedyd::domain::{
 use remedyd::engine::memory::Memory;
 use remedyd::engine::{CallVerb, Change, Configured, Delivery, Effect, EffectKind, Refusal, Reply, ReportStatus};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::daemon::{Ack, Errand, SLOWEST_LOOK};
 use super::rows::{Key, Rows};
@@ -33,6 +34,10 @@ pub struct Judge {
     pub confirmed: BTreeMap<RemediationId, Timestamp>,
     /// Of which remediations the sources truly showed none of the alerts, when they were last asked.
     pub gone: BTreeSet<RemediationId>,
+    /// Since when, in true time, a restored store waits for an admin.
+    pub disabled_since: Option<Timestamp>,
+    /// For how long it did so before.
+    pub disabled_for: Duration,
 }
 
 struct Live {
@@ -64,6 +69,20 @@ impl Judge {
         self.live.clear();
         self.ended.clear();
         rows.remediations().for_each(|row| self.reads(row));
+    }
+
+    /// Another life begins on older rows: what callers were told since is void.
+    pub fn restored(&mut self, rows: &Rows, now: Timestamp) {
+        self.rebuild(rows);
+        self.told.clear();
+        self.won.clear();
+        self.held = rows.holds().map(|hold| (hold.instance_id.clone(), hold.expires_at)).collect();
+        self.disabled_since.get_or_insert(now);
+    }
+
+    /// An admin says so.
+    pub fn may_act_again(&mut self, now: Timestamp) {
+        self.disabled_for += self.disabled_since.take().map_or(Duration::ZERO, |since| now.since(since));
     }
 
     fn reads(&mut self, row: &Remediation) {
@@ -165,7 +184,7 @@ impl World {
                 self.check_transition(row)?;
             }
         }
-        let is_caught_up = self.daemon.deadline().is_none_or(|due| due > self.clock());
+        let is_caught_up = self.daemon.has_begun && self.daemon.deadline().is_none_or(|due| due > self.clock());
         for instance in about.iter().filter(|_| is_caught_up) {
             self.check_node(instance, written)?;
         }
@@ -415,6 +434,9 @@ impl World {
             .as_ref()
             .is_some_and(|row| row.attempt.as_ref().is_some_and(|attempt| attempt.operation_key == call.operation_key));
         self.must("I10", has_intent, || format!("a call of {id} leaves before its intent is on disk"))?;
+        self.must("I14", self.judge.disabled_since.is_none(), || {
+            format!("a call of {id} leaves a restored store that no admin has enabled")
+        })?;
         let Some(row) = row.filter(|_| call.verb == CallVerb::Act) else { return Ok(()) };
         let target = (&call.target.instance_id, &call.target.host_id, &call.target.generation);
         let approved = (&row.target.instance_id, &row.target.host_id, &row.target.generation);
@@ -430,7 +452,7 @@ impl World {
     /// A caller gets an answer: what it says is on disk.
     pub fn answered(&mut self, ack: &Ack, reply: &Reply) -> Turned {
         match ack {
-            Ack::Nobody => Ok(()),
+            Ack::Nobody | Ack::Source(..) => Ok(()),
             Ack::Alertmanager(message) => {
                 let received = message.shown().len() as u64;
                 let sum = match reply {
@@ -476,7 +498,10 @@ impl World {
                 }
                 Ok(())
             }
-            Reply::Done | Reply::Received { .. } | Reply::Refused(_) => Ok(()),
+            Reply::Done | Reply::Received { .. } => {
+                self.must("I14", verb != "enable without the right", || "an approver enabled the store".to_owned())
+            }
+            Reply::Refused(_) => Ok(()),
         }
     }
 
@@ -490,6 +515,19 @@ impl World {
         for (id, version) in &self.judge.told {
             let stored = self.daemon.rows.remediation(*id).map(|row| row.version);
             self.must("I29", stored >= Some(*version), || format!("{id} was version {version} and is {stored:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// After a crash: what was written together is there together, or not at all.
+    pub fn check_untorn(&self) -> Turned {
+        for row in self.daemon.rows.remediations() {
+            let last = self.daemon.rows.transitions(row.id).last();
+            let is_told =
+                last.is_some_and(|last| (last.version, last.to, last.mode) == (row.version, row.state, row.mode));
+            self.must("I30", is_told, || format!("{} is version {}, its history ends {last:?}", row.id, row.version))?;
+            let is_pending = row.awaits.is_none_or(|effect| self.daemon.rows.is_pending(effect));
+            self.must("I30", is_pending, || format!("{} waits for an effect that is not pending", row.id))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remedyd::domain::{AlertState, DueWhy, HeldWhy, InstanceId, State, Timestamp};
+use remedyd::domain::{AlertState, DueWhy, HeldWhy, InstanceId, Role, State, Timestamp};
 
 use super::alertmanager::REPEAT_INTERVAL;
 use super::site::Unmet;
@@ -27,6 +27,7 @@ impl World {
         self.provider.mood = 0;
         self.peers_become_well();
         self.advance(Duration::from_secs(3700))?;
+        self.enables(Role::Admin)?;
         self.site.restore();
         self.reload()?;
         self.lift_all()?;
@@ -96,12 +97,15 @@ impl World {
 
     /// L3 while it lasts: RUNNING ends in bounded time, however the driver behaves.
     pub fn check_l3(&self) -> Turned {
+        if self.judge.disabled_since.is_some() {
+            return Ok(());
+        }
         for record in self.daemon.engine.memory().remediations().values() {
             let row = &record.remediation;
             let Some(attempt) = row.attempt.as_ref().filter(|_| row.state == State::Running) else { continue };
             let policy = &self.site.settings.policy;
             let step = attempt.deadline.since(attempt.intended_at);
-            let grace = Duration::from_secs(900) + self.daemon.downtime;
+            let grace = Duration::from_secs(900) + self.daemon.downtime + self.judge.disabled_for;
             let bound = attempt.intended_at.plus(step * 2 + policy.verify_within + grace).plus(self.skew);
             self.must("L3", self.clock() <= bound, || {
                 format!("{} is RUNNING since {} and waits for {:?}", row.id, attempt.intended_at, row.waits_for)

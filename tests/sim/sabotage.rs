@@ -2,10 +2,13 @@
 //! 100,000 turns is worth nothing for that invariant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use remedyd::domain::{AlertState, InstanceId, Mode, RuleId, State, Trigger};
+use remedyd::domain::{AlertState, DriverId, Identity, InstanceId, Mode, RuleId, State, Trigger};
 use remedyd::engine::settings::Enforce;
-use remedyd::engine::{CallVerb, Change, Configured, EffectKind, Input, LookPurpose, Refusal, Reply, Sighting, Step};
+use remedyd::engine::{
+    CallVerb, Change, Configured, EffectKind, Input, Look, LookPurpose, Refusal, Reply, Sighting, Step,
+};
 
 use super::site::Site;
 use super::world::World;
@@ -46,9 +49,16 @@ pub enum Deed {
     AnswersLost,
     NoPlace,
     NothingSeen,
+    EmptyAsSilenced,
+    UnconfirmedAsFiring,
+    CooldownTimesTen,
+    NoFor,
+    RestoreUnnoticed,
+    TornTurn,
+    OtherDriver,
 }
 
-pub static ALL: [Sabotage; 28] = [
+pub static ALL: [Sabotage; 35] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -60,6 +70,7 @@ pub static ALL: [Sabotage; 28] = [
     one("I11", "the daemon is not told that a machine was replaced", Deed::WrongInventory),
     one("I12", "a call is sent once more a quarter of an hour later", Deed::CallTwice),
     one("I13", "a look is answered with somebody else's alerts", Deed::StrangersVouch),
+    one("I14", "a restored store is not noticed", Deed::RestoreUnnoticed),
     one("I15", "the daemon reads ten times the limit", Deed::LimitTimesTen),
     one("I19", "a call names another machine", Deed::OtherMachine),
     one("I21", "the end of an alert is not stored", Deed::EndOfAlertNotStored),
@@ -69,8 +80,14 @@ pub static ALL: [Sabotage; 28] = [
     one("I25", "a node's repairs are not stored", Deed::RepairsNotStored),
     one("I26", "a hold is not stored", Deed::HoldNotStored),
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
+    one("I28", "a call names another driver", Deed::OtherDriver),
+    one("I30", "half of a turn reaches the disk", Deed::TornTurn),
     one("I33", "an alert of a message is not accounted for", Deed::Miscount),
     one("proven", "a look after the act sees nothing", Deed::NothingSeen),
+    one("truth", "an unconfirmed alert is stored as firing", Deed::UnconfirmedAsFiring),
+    one("due", "the daemon reads ten times the cooldown", Deed::CooldownTimesTen),
+    one("ripe", "the daemon reads no rule's for", Deed::NoFor),
+    one("doubt", "a look that finds nothing is handed on as silenced", Deed::EmptyAsSilenced),
     one("fold", "a hold is not stored", Deed::HoldNotStored),
     one("pending", "an effect has no pending row", Deed::PendingNotStored),
     one("L1", "what a node waits for is not stored", Deed::HeldNotStored),
@@ -135,6 +152,9 @@ impl World {
                 }
             }
             Deed::HeavierCall => each_act(step, |call| call.mode = Mode::HostPowerCycle),
+            Deed::OtherDriver => each_act(step, |call| {
+                call.driver = DriverId::parse("fix").expect("it is a name");
+            }),
             Deed::OtherMachine => each_act(step, |call| {
                 call.target.instance_id = InstanceId::parse("i-other").expect("it is a name");
             }),
@@ -147,7 +167,21 @@ impl World {
             | Deed::RuleOffUnknown
             | Deed::AnswersLost
             | Deed::NoPlace
-            | Deed::NothingSeen => {}
+            | Deed::NothingSeen
+            | Deed::EmptyAsSilenced
+            | Deed::CooldownTimesTen
+            | Deed::NoFor
+            | Deed::RestoreUnnoticed
+            | Deed::TornTurn => {}
+            Deed::UnconfirmedAsFiring => {
+                for change in &mut step.changes {
+                    if let Change::Alert(row) = change
+                        && row.state == AlertState::RefiredUnconfirmed
+                    {
+                        row.state = AlertState::Firing;
+                    }
+                }
+            }
         }
     }
 
@@ -157,13 +191,15 @@ impl World {
         (!is_lost).then_some(input)
     }
 
-    pub fn spoiled_look(
-        &self,
-        found: Result<Vec<Sighting>, String>,
-        purpose: LookPurpose,
-    ) -> Result<Vec<Sighting>, String> {
+    pub fn spoiled_look(&self, found: Result<Vec<Sighting>, String>, look: &Look) -> Result<Vec<Sighting>, String> {
         match found {
-            Ok(_) if purpose == LookPurpose::Verify && self.does(Deed::NothingSeen) => Ok(Vec::new()),
+            Ok(found)
+                if found.is_empty() && look.purpose == LookPurpose::Validate && self.does(Deed::EmptyAsSilenced) =>
+            {
+                let silenced = |identity: &Identity| Sighting { identity: *identity, muted: true };
+                Ok(look.wanted.values().flatten().map(silenced).collect())
+            }
+            Ok(_) if look.purpose == LookPurpose::Verify && self.does(Deed::NothingSeen) => Ok(Vec::new()),
             Ok(found) if found.is_empty() && self.does(Deed::StrangersVouch) => {
                 let identity = self.site.signals[0].identity;
                 Ok(vec![Sighting { identity, muted: false }])
@@ -178,6 +214,12 @@ impl World {
         if self.does(Deed::LimitTimesTen) {
             settings.limits.in_flight *= 10;
             settings.limits.in_flight_percent = 100;
+        }
+        if self.does(Deed::CooldownTimesTen) {
+            settings.policy.cooldown *= 10;
+        }
+        if self.does(Deed::NoFor) {
+            settings.rules.values_mut().for_each(|rule| rule.hold_for = Duration::ZERO);
         }
         if self.does(Deed::NoPlace) {
             settings.limits.in_flight = 0;

@@ -52,13 +52,17 @@ pub enum Kind {
     Kill,
     /// The whole machine does, and what runs on it.
     PowerCut,
+    /// The store is exported.
+    Backup,
+    /// The last export is put back.
+    Restore,
     /// The provider becomes worse, or well again.
     Mood,
 }
 
 /// How often each kind happens. Faults are far more often than on any real fleet (0.36 per 1,000 GPU days and up,
 /// `fleet_fault_rates.csv`), people far busier, machines far less reliable: a run is years of trouble in a night.
-const WEIGHTS: [(Kind, u64); 15] = [
+const WEIGHTS: [(Kind, u64); 17] = [
     (Kind::Fault, 24),
     (Kind::Flap, 4),
     (Kind::Burst, 5),
@@ -74,6 +78,8 @@ const WEIGHTS: [(Kind, u64); 15] = [
     (Kind::Kill, 6),
     (Kind::PowerCut, 2),
     (Kind::Mood, 2),
+    (Kind::Backup, 2),
+    (Kind::Restore, 1),
 ];
 
 impl Script {

@@ -41,6 +41,14 @@ pub const SIGNS: [Sign; 10] = [
     sign("Xid", Some(31), Mode::RebootVm, false, 5),
 ];
 
+impl Sign {
+    /// How long its rule says that it must fire first.
+    pub fn waits(&self) -> Duration {
+        let rule = RULES.iter().find(|(_, matcher, ..)| matcher.contains(self.name));
+        rule.map_or(Duration::ZERO, |(.., seconds)| Duration::from_secs(*seconds))
+    }
+}
+
 const fn sign(name: &'static str, xid: Option<u32>, cure: Mode, calls: bool, share: u64) -> Sign {
     Sign { name, xid, cure, calls, share }
 }
@@ -100,12 +108,12 @@ pub fn source() -> SourceId {
 
 impl Site {
     pub fn new() -> Self {
-        let clusters: Vec<Cluster> = ["train-a", "train-b"]
+        let clusters: Vec<Cluster> = ["train-a", "train-b", "train-c"]
             .map(|name| Cluster { id: ClusterId::parse(name).unwrap(), name: name.to_owned() })
             .into();
-        // Two virtual machines share the first host; one machine is out of bounds for the system.
+        // Two virtual machines share the first host; one machine is out of bounds for the system; the last cluster rehearses.
         let instances: Vec<Instance> =
-            [("a", 0, 0), ("b", 0, 0), ("c", 0, 1), ("d", 0, 2), ("e", 1, 3), ("f", 1, 4), ("g", 1, 5)]
+            [("a", 0, 0), ("b", 0, 0), ("c", 0, 1), ("d", 0, 2), ("e", 1, 3), ("f", 1, 4), ("g", 1, 5), ("h", 2, 6)]
                 .map(|(id, cluster, host)| instance(id, &clusters[cluster].id, host))
                 .into();
         let mut signals = Vec::new();
@@ -186,7 +194,7 @@ impl Site {
             // A name that two machines have is nobody's.
             5 => self.inventory[any(dice)].name = self.instances[any(dice)].name.clone(),
             6 => {
-                let gone = self.listed.remove(dice.upto(0, 1) as usize).id;
+                let gone = self.listed.remove(dice.upto(0, 2) as usize).id;
                 self.inventory.retain(|instance| instance.cluster_id != gone);
                 settings.clusters.remove(&gone);
             }
@@ -271,8 +279,8 @@ fn settings() -> Settings {
         },
     );
     settings.notices.insert(NoticeId::parse("chat").unwrap());
-    for name in ["train-a", "train-b"] {
-        let act = DriverId::parse("fix").unwrap();
+    for (name, driver) in [("train-a", "fix"), ("train-b", "fix"), ("train-c", "rehearse")] {
+        let act = DriverId::parse(driver).unwrap();
         let modes: BTreeSet<Mode> = Mode::ALL.into();
         let policy = ClusterPolicy { act, modes, act_deadline: Duration::from_secs(600) };
         settings.clusters.insert(ClusterId::parse(name).unwrap(), policy);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use remedyd::domain::Timestamp;
+use remedyd::domain::{Role, Timestamp};
 use remedyd::engine::{Effect, Input};
 
 use super::Violation;
@@ -12,7 +12,9 @@ use super::alertmanager::{GroupKey, Message, Peer, Silence};
 use super::daemon::{Ack, Crash, Daemon};
 use super::dice::Dice;
 use super::invariants::Judge;
+use super::model::Model;
 use super::provider::Provider;
+use super::restore::Backup;
 use super::sabotage::Sabotage;
 use super::script::{Event, Kind};
 use super::site::{SIGNS, Site, Unmet};
@@ -40,6 +42,10 @@ pub struct World {
     pub provider: Provider,
     pub daemon: Daemon,
     pub judge: Judge,
+    pub model: Model,
+    pub backup: Option<Backup>,
+    /// Which life of the store this is.
+    pub epoch: u64,
     pub tally: Tally,
     pub turns: u64,
     pub sabotage: Option<&'static Sabotage>,
@@ -107,6 +113,8 @@ pub enum Coming {
     Start {
         life: u64,
     },
+    /// An admin lets a restored store act.
+    Enable,
 }
 
 impl World {
@@ -123,6 +131,9 @@ impl World {
             provider: Provider::default(),
             daemon: Daemon::new(seed),
             judge: Judge::default(),
+            model: Model::default(),
+            backup: None,
+            epoch: 1,
             tally: Tally::default(),
             turns: 0,
             sabotage,
@@ -207,6 +218,8 @@ impl World {
                 let crash = Crash::any(&mut self.dice, kind == Kind::PowerCut);
                 return self.arm(crash);
             }
+            Kind::Backup => return self.backs_up(),
+            Kind::Restore => self.restores(),
             Kind::Mood => {
                 self.provider.mood = self.dice.upto(0, 3);
                 if self.dice.one_in(2) {
@@ -306,7 +319,7 @@ impl World {
             }
         }
         self.now = until;
-        Ok(())
+        self.check_model()
     }
 
     fn comes(&mut self, coming: Coming) -> Turned {
@@ -336,6 +349,7 @@ impl World {
                     return self.turn(input, Ack::Nobody);
                 }
             }
+            Coming::Enable => return self.enables(Role::Admin),
             Coming::Look { effect, life } => return self.looked(&effect, life),
             Coming::Start { life } => {
                 if life == self.daemon.life && !self.daemon.is_up {

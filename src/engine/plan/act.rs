@@ -19,7 +19,7 @@ use crate::engine::SYSTEM;
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 /// How long one question may take.
-const QUESTION: Duration = Duration::from_secs(60);
+pub(super) const QUESTION: Duration = Duration::from_secs(60);
 
 /// What a driver said of one call.
 pub struct Answer {

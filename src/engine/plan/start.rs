@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::super::effect::{Call, CallVerb, EffectKind, Look};
+use super::super::execution;
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
+use super::act::QUESTION;
 use super::{evidence, fail};
 use crate::domain::{
     Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
@@ -125,10 +127,11 @@ pub(super) fn same_machine<'a>(turn: &'a Turn<'_>, target: &Target) -> Result<&'
     }
 }
 
-/// The act begins: state, intent and call in one batch.
+/// The act begins: state, intent and call in one batch. Where it may have been done before, the call is a question.
 fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
     let Some(policy) = turn.settings().clusters.get(row.cluster_id()) else { return };
     let now = turn.now();
+    let must_ask = execution::may_be_done(turn.memory(), row);
     let attempt = Attempt {
         operation_key: format!("{}-{}-1", row.id, Step::Act.as_str()),
         driver: policy.act.clone(),
@@ -136,7 +139,7 @@ fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
         intended_at: now,
         deadline: now.plus(policy.act_deadline),
         retries: 0,
-        must_ask: false,
+        must_ask,
         outcome: None,
         detail: String::new(),
         generation: None,
@@ -144,13 +147,16 @@ fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
         done_at: None,
     };
     let addresses = instance.addresses.clone();
-    let call = Call { addresses, ..call(row, &attempt, CallVerb::Act, attempt.deadline) };
+    let (verb, deadline) =
+        if must_ask { (CallVerb::Query, now.plus(QUESTION)) } else { (CallVerb::Act, attempt.deadline) };
+    let call = Call { addresses, ..call(row, &attempt, verb, deadline) };
     let effect = turn.want(EffectKind::Call(call));
     let reason = format!("{} by driver {}", row.mode, attempt.driver);
     transit(turn, row.id, Verb::Start, SYSTEM, &reason, |row| {
         row.attempt = Some(attempt);
         row.awaits = Some(effect);
-        row.waits_for = None;
+        row.waits_for =
+            must_ask.then(|| "the store was restored: the driver is asked whether it was done before".to_owned());
         row.next_try = None;
     });
 }
