@@ -142,6 +142,7 @@ fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
         generation: None,
         boot_id: None,
         done_at: None,
+        abort: None,
     };
     let addresses = instance.addresses.clone();
     let call = Call { addresses, ..call(row, &attempt, CallVerb::Act, attempt.deadline) };
