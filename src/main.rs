@@ -31,6 +31,9 @@ enum Verb {
     /// Make tokens for clients.
     #[command(subcommand)]
     Token(Token),
+    /// Look after a store whose daemon is stopped.
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// What makes a configuration; the same for all who read it, so that they agree whether it is right.
@@ -48,9 +51,9 @@ struct Source {
 }
 
 impl Source {
-    fn options(self) -> Options {
+    fn options(self) -> (PathBuf, Overrides) {
         let Self { config_file, listen, storage_path } = self;
-        Options { config_file, overrides: Overrides { listen, storage_path } }
+        (config_file, Overrides { listen, storage_path })
     }
 }
 
@@ -70,6 +73,20 @@ struct Serve {
 enum Token {
     /// Make a token: it is printed once, and only its hash is kept.
     New(NewToken),
+}
+
+#[derive(Debug, Subcommand)]
+enum Store {
+    /// Let a store that was copied or restored act again. Make sure first that nobody else acts for the original: two
+    /// daemons that believe in the same approvals would repair the same machines twice.
+    Enable(Stopped),
+}
+
+#[derive(Debug, Args)]
+struct Stopped {
+    /// The folder of the store.
+    #[arg(long = "storage.path", env = "REMEDYD_STORAGE_PATH", value_name = "DIR")]
+    storage_path: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -99,19 +116,25 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(asked) => serve(asked),
         Verb::Check(asked) => {
-            let Options { config_file, overrides } = asked.options();
+            let (config_file, overrides) = asked.options();
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
+        Verb::Store(Store::Enable(asked)) => enable(&asked),
     }
 }
 
 fn serve(asked: Serve) -> ExitCode {
-    if let Err(error) = logs::init(asked.log_level, asked.log_format) {
-        eprintln!("remedyd: {error}");
-        return ExitCode::FAILURE;
+    match logs::init(asked.log_level, asked.log_format) {
+        Ok(sled) => {
+            let (config_file, overrides) = asked.source.options();
+            app::serve(&Options { config_file, overrides, sled })
+        }
+        Err(error) => {
+            eprintln!("remedyd: {error}");
+            ExitCode::FAILURE
+        }
     }
-    app::serve(&asked.source.options())
 }
 
 fn new_token(asked: NewToken) -> ExitCode {
@@ -122,6 +145,16 @@ fn new_token(asked: NewToken) -> ExitCode {
         Err(error) => {
             eprintln!("remedyd: {error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn enable(asked: &Stopped) -> ExitCode {
+    match cli::enable::enable(&asked.storage_path, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("remedyd: {error}");
+            ExitCode::from(app::EXIT_STORE)
         }
     }
 }

@@ -51,6 +51,17 @@ impl<'a> Daemon<'a> {
         Self { site, child, client: Client::new(site.daemon_address()) }
     }
 
+    /// Starts it on a store that it cannot write to, and waits until it answers for reading; says what it says.
+    pub fn start_read_only(site: &'a Site) -> (Self, String) {
+        let daemon = Self::spawn(site);
+        let why = daemon.wait("it says that it reads only", || match daemon.client.ask("GET", "/-/ready", None) {
+            Ok(answer) if answer.status == 503 && answer.body.contains("read-only") => Ok(answer.body),
+            Ok(answer) => Err(answer.to_string()),
+            Err(error) => Err(error.to_string()),
+        });
+        (daemon, why)
+    }
+
     fn wait_ready(&mut self) {
         let since = Stopwatch::start();
         loop {
@@ -101,6 +112,19 @@ impl<'a> Daemon<'a> {
     pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(id, signal).unwrap();
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// SIGTERM, for one that may have had a reason to end by itself just before.
+    pub fn end_somehow(mut self) {
+        if !self.has_ended() {
+            self.signal(Signal::TERM);
+            self.ended();
+        }
     }
 
     fn ended(&mut self) -> ExitStatus {
