@@ -589,6 +589,8 @@ fn a_catalogue_of_ones_own_replaces_the_shipped_one() {
     ] {
         assert!(mistakes.iter().any(|mistake| mistake.starts_with(wanted)), "wanted {wanted}\ngot {mistakes:#?}");
     }
+    let nameless = with("code,mnemonic,recommended_action,secondary,\n").unwrap_err();
+    assert!(nameless[0].starts_with("xid.csv:1:1: header: has a column without a name"), "{nameless:?}");
     assert!(with("code,mnemonic\n").unwrap_err()[0].starts_with("xid.csv:1:1: recommended_action: is missing"));
 }
 

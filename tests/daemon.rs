@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "daemon/abort.rs"]
+mod abort;
 #[path = "daemon/configuration.rs"]
 mod configuration;
 #[path = "daemon/drivers.rs"]

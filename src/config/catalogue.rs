@@ -32,7 +32,10 @@ pub(super) fn read(text: &str, path: &Path, mistakes: &Mistakes) -> Catalogue {
         }
     };
     for name in headers.iter().filter(|name| !NEEDED.contains(name) && !EXPLAINING.contains(name)) {
-        wrong(1, name, format!("is not a known column; known are {} and {}", NEEDED.join(", "), EXPLAINING.join(", ")));
+        // A comma too many makes a column without a name, which could be no key of a message.
+        let (key, what) =
+            if name.is_empty() { ("header", "has a column without a name") } else { (name, "is not a known column") };
+        wrong(1, key, format!("{what}; known are {} and {}", NEEDED.join(", "), EXPLAINING.join(", ")));
     }
     let column = |name: &str| {
         let found = headers.iter().position(|header| header == name);

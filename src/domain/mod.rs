@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, awaits, or knows a wire form. Outside text becomes one of these types once, at
 //! the edge, and two ids cannot be swapped afterwards.
 
+pub mod abort;
 pub mod alert;
 pub mod decided;
 pub mod execution;
@@ -17,6 +18,7 @@ pub mod principal;
 pub mod remediation;
 pub mod time;
 
+pub use abort::{Abort, Undo};
 pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
 pub use decided::Decided;
 pub use execution::Execution;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::abort::Abort;
 use super::alert::{Annotation, Severity};
 use super::{
     AlertId, ClusterId, DriverId, EffectId, HostId, Identity, Instance, InstanceId, Labels, Mode, RemediationId,
@@ -291,6 +292,8 @@ pub enum FailureCode {
     EvidenceGone,
     /// The cluster's driver cannot do the approved mode (any more); nothing was called.
     NoDriver,
+    /// A person stopped it after its act had begun; the detail says what stands of it.
+    Aborted,
 }
 
 impl FailureCode {
@@ -304,6 +307,7 @@ impl FailureCode {
             Self::NotReady => "NOT_READY",
             Self::EvidenceGone => "EVIDENCE_GONE",
             Self::NoDriver => "NO_DRIVER",
+            Self::Aborted => "ABORTED",
         }
     }
 }
@@ -369,7 +373,7 @@ pub struct Attempt {
     pub deadline: Timestamp,
     /// How many calls came to nothing: `transient`, `unknown`, or asked about in vain; the back-off's exponent.
     pub retries: u32,
-    /// Whether the next call must ask (`query`) before it may act.
+    /// Whether the next call must ask (`query`) before it may act or undo.
     pub must_ask: bool,
     /// The last answer.
     pub outcome: Option<Outcome>,
@@ -381,6 +385,9 @@ pub struct Attempt {
     pub boot_id: Option<String>,
     /// When `done` was reported.
     pub done_at: Option<Timestamp>,
+    /// A person's word that it is to stop.
+    #[serde(default)]
+    pub abort: Option<Abort>,
 }
 
 /// An alert linked to a remediation: a copy of it as served, one per identity.
@@ -436,7 +443,7 @@ pub struct Transition {
     pub mode: Mode,
     /// Who: a principal, or `remedyd`.
     pub principal: String,
-    /// Which verb: create, approve, reject, cancel, raise, resolve, expire, supersede, start, succeed, fail.
+    /// Which verb: create, approve, reject, cancel, raise, resolve, expire, supersede, start, abort, succeed, fail.
     pub verb: Box<str>,
     /// Why, in words.
     pub reason: String,

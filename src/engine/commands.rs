@@ -14,9 +14,10 @@ pub fn wanted(command: &Command) -> Vec<PastKey> {
         Command::Create { cluster_id, alias, .. } => {
             alias.iter().map(|alias| PastKey::Alias(cluster_id.clone(), alias.clone())).collect()
         }
-        Command::Approve { selector, .. } | Command::Reject { selector, .. } | Command::Cancel { selector } => {
-            named(selector)
-        }
+        Command::Approve { selector, .. }
+        | Command::Reject { selector, .. }
+        | Command::Cancel { selector }
+        | Command::Abort { selector, .. } => named(selector),
         Command::Hold { .. } | Command::Unhold { .. } | Command::Enable => Vec::new(),
     }
 }
@@ -47,6 +48,7 @@ pub fn take(turn: &mut Turn<'_>, principal: &Principal, command: Command) -> Res
         }
         Command::Reject { selector, comment } => remediation::reject(turn, principal, &selector, &comment),
         Command::Cancel { selector } => remediation::cancel(turn, principal, &selector),
+        Command::Abort { selector, reason } => remediation::abort(turn, principal, &selector, &reason),
         Command::Hold { instance_id, reason, span } => holds::set(turn, principal, instance_id, reason, span),
         Command::Unhold { hold_id } => holds::lift(turn, principal, hold_id),
         Command::Enable => execution::enable(turn, principal),

@@ -68,6 +68,8 @@ pub enum CallVerb {
     Act,
     /// Say what became of it.
     Query,
+    /// See to it that nothing of it stands.
+    Undo,
 }
 
 impl CallVerb {
@@ -76,6 +78,7 @@ impl CallVerb {
         match self {
             Self::Act => "act",
             Self::Query => "query",
+            Self::Undo => "undo",
         }
     }
 }

@@ -179,6 +179,13 @@ pub enum Command {
         /// Which.
         selector: Selector,
     },
+    /// Stop what has begun: it is undone where it can be.
+    Abort {
+        /// Which.
+        selector: Selector,
+        /// Why.
+        reason: String,
+    },
     /// Let nothing touch a node for a while.
     Hold {
         /// The node.
@@ -205,6 +212,7 @@ impl Command {
             Self::Approve { .. } => "approve",
             Self::Reject { .. } => "reject",
             Self::Cancel { .. } => "cancel",
+            Self::Abort { .. } => "abort",
             Self::Hold { .. } => "hold",
             Self::Unhold { .. } => "unhold",
             Self::Enable => "enable",

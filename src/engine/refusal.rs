@@ -16,7 +16,7 @@ pub enum Reply {
         /// Alerts that could not be read and are kept as they came.
         dead_lettered: u64,
     },
-    /// The remediation after a create, approve, reject or cancel.
+    /// The remediation after a create, approve, reject, cancel or abort.
     Remediation(Box<Record>),
     /// The hold after a hold or unhold.
     Hold(Box<Hold>),
@@ -36,13 +36,13 @@ pub enum Refusal {
         name: String,
     },
     /// The verb does not fit the state.
-    #[error("remediation {id} is {}; only {} can be {verb}", state.as_str(), allowed)]
+    #[error("remediation {id} is {}; only {} can be {verb}{}", state.as_str(), allowed, instead(*state, verb))]
     WrongState {
         /// Which.
         id: RemediationId,
         /// Where it stands.
         state: State,
-        /// What was tried, as a participle: approved, rejected, cancelled.
+        /// What was tried, as a participle: approved, rejected, cancelled, aborted.
         verb: &'static str,
         /// The states in which it would be possible.
         allowed: &'static str,
@@ -119,4 +119,10 @@ pub enum Refusal {
         /// What is missing.
         needed: &'static str,
     },
+}
+
+/// What the caller probably meant.
+fn instead(state: State, verb: &str) -> &'static str {
+    let has_not_begun = matches!(state, State::PendingApproval | State::Pending);
+    if verb == "aborted" && has_not_begun { "; what has not begun is cancelled" } else { "" }
 }

@@ -1,6 +1,8 @@
 //! What is awkward to tell as a story: a start that decides without a configuration or repeats what it has just begun
 //! itself, and more alerts than one remediation keeps links for.
 
+mod abort;
+
 use std::sync::Arc;
 use std::time::Duration;
 

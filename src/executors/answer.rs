@@ -59,10 +59,10 @@ impl Answer {
         Self { outcome, detail: plain(detail.as_ref(), DETAIL_BYTES), generation: None, boot_id: None }
     }
 
-    /// The call cannot be made. An act has not happened and will not; a question stays open.
+    /// The call cannot be made. An act or its undoing has not happened and will not; a question stays open.
     pub(super) fn never(verb: CallVerb, detail: impl AsRef<str>) -> Self {
         match verb {
-            CallVerb::Act => Self::of(Outcome::Refused, detail),
+            CallVerb::Act | CallVerb::Undo => Self::of(Outcome::Refused, detail),
             CallVerb::Query => Self::of(Outcome::Unknown, detail),
         }
     }
@@ -70,7 +70,7 @@ impl Answer {
     /// The call was not made for want of something that may be there later. A question stays open.
     pub(super) fn not_yet(verb: CallVerb, detail: impl AsRef<str>) -> Self {
         match verb {
-            CallVerb::Act => Self::of(Outcome::Transient, detail),
+            CallVerb::Act | CallVerb::Undo => Self::of(Outcome::Transient, detail),
             CallVerb::Query => Self::of(Outcome::Unknown, detail),
         }
     }
@@ -99,7 +99,7 @@ impl Answer {
                     EXIT_TRANSIENT => Outcome::Transient,
                     EXIT_UNKNOWN => Outcome::Unknown,
                     _ => match verb {
-                        CallVerb::Act => Outcome::Refused,
+                        CallVerb::Act | CallVerb::Undo => Outcome::Refused,
                         // A question that broke off says nothing about the operation that it was about.
                         CallVerb::Query => Outcome::Unknown,
                     },
@@ -109,9 +109,10 @@ impl Answer {
             Said::Garbled(why) => {
                 Self::of(Outcome::Unknown, with_stderr(&format!("{why}; exit status {code}"), remains.stderr))
             }
-            Said::Answer(Outcome::Absent, _) if verb == CallVerb::Act => {
-                Self::of(Outcome::Unknown, "the driver answered `absent` to `act`, which is no answer to it")
-            }
+            Said::Answer(Outcome::Absent, _) if verb != CallVerb::Query => Self::of(
+                Outcome::Unknown,
+                format!("the driver answered `absent` to `{}`, which is no answer to it", verb.as_str()),
+            ),
             Said::Answer(outcome, fields) => Self {
                 outcome,
                 detail: field(&fields, "detail", DETAIL_BYTES).unwrap_or_default(),
@@ -214,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn an_undoing_is_read_as_an_act_is() {
+        for (code, outcome) in
+            [(0, Outcome::Done), (64, Outcome::Refused), (75, Outcome::Transient), (69, Outcome::Unknown)]
+        {
+            assert_eq!(read(CallVerb::Undo, Ending::Exit(code), "").outcome, outcome, "{code}");
+        }
+        let refused = "{\"outcome\":\"refused\",\"detail\":\"a reboot cannot be undone\"}";
+        let answer = read(CallVerb::Undo, Ending::Exit(0), refused);
+        assert_eq!(answer, Answer::of(Outcome::Refused, "a reboot cannot be undone"));
+        assert_eq!(read(CallVerb::Undo, Ending::Deadline, refused).outcome, Outcome::Unknown);
+        assert_eq!(Answer::never(CallVerb::Undo, "").outcome, Outcome::Refused);
+        assert_eq!(Answer::not_yet(CallVerb::Undo, "").outcome, Outcome::Transient);
+    }
+
+    #[test]
     fn an_answer_outweighs_the_exit_code() {
         let answer = read(
             CallVerb::Act,
@@ -241,7 +257,9 @@ mod tests {
     fn only_a_question_is_answered_absent() {
         let absent = "{\"outcome\":\"absent\"}";
         assert_eq!(read(CallVerb::Query, Ending::Exit(0), absent).outcome, Outcome::Absent);
-        assert_eq!(read(CallVerb::Act, Ending::Exit(0), absent).outcome, Outcome::Unknown);
+        for verb in [CallVerb::Act, CallVerb::Undo] {
+            assert_eq!(read(verb, Ending::Exit(0), absent).outcome, Outcome::Unknown, "{verb:?}");
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ impl Rehearsals {
         match call.verb {
             CallVerb::Query if self.has_finished(&call.operation_key) => done(),
             CallVerb::Query => Answer::of(Outcome::Absent, "dry run: no such operation in this process"),
+            CallVerb::Undo => {
+                self.forget(&call.operation_key);
+                done()
+            }
             CallVerb::Act if takes > left => {
                 tokio::time::sleep(left).await;
                 Answer::of(Outcome::Unknown, "dry run: the deadline passed first")
@@ -37,6 +41,10 @@ impl Rehearsals {
 
     fn has_finished(&self, key: &str) -> bool {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known == key)
+    }
+
+    fn forget(&self, key: &str) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known != key);
     }
 
     fn remember(&self, key: &str) {
@@ -67,6 +75,11 @@ mod tests {
         assert_eq!(rehearsals.carry_out(&call(CallVerb::Query, "k"), takes, left).await, done());
         let other = rehearsals.carry_out(&call(CallVerb::Query, "other"), takes, left).await;
         assert_eq!(other.outcome, Outcome::Absent);
+        for key in ["k", "k", "never"] {
+            assert_eq!(rehearsals.carry_out(&call(CallVerb::Undo, key), takes, left).await, done());
+            let undone = rehearsals.carry_out(&call(CallVerb::Query, key), takes, left).await;
+            assert_eq!(undone.outcome, Outcome::Absent);
+        }
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ impl Executors {
             return Answer::never(call.verb, format!("there is no driver `{}` in the configuration", call.driver));
         };
         let (Driver::DryRun { modes, .. } | Driver::Command { modes, .. }) = driver;
-        // A question is asked even so: the operation may have begun before a reload narrowed the modes.
+        // A question is asked and an operation undone even so: it may have begun before a reload narrowed the modes.
         if call.verb == CallVerb::Act && !modes.contains(&call.mode) {
             return Answer::never(call.verb, format!("driver `{}` does not do {}", call.driver, call.mode));
         }
@@ -119,9 +119,11 @@ mod tests {
         let left = Duration::from_secs(10);
         let answer = executors.carry_out(&call(CallVerb::Act, "k"), left).await;
         assert_eq!((answer.outcome, answer.detail.as_str()), (Outcome::Refused, "driver `d` does not do host_aware"));
-        let answer = executors.carry_out(&call(CallVerb::Query, "k"), left).await;
-        assert_eq!(answer.outcome, Outcome::Unknown);
-        assert!(answer.detail.contains("/nonexistent/driver"), "{}", answer.detail);
+        for (verb, outcome) in [(CallVerb::Query, Outcome::Unknown), (CallVerb::Undo, Outcome::Refused)] {
+            let answer = executors.carry_out(&call(verb, "k"), left).await;
+            assert_eq!(answer.outcome, outcome);
+            assert!(answer.detail.contains("/nonexistent/driver"), "{}", answer.detail);
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Our own API: lists of what is stored, newest first, the history of a remediation, and holds.
+//! Our own API: lists of what is stored, newest first, the history of a remediation, its abort, and holds.
 //!
 //! Parameters and body fields that nobody reads are refused, so that a misspelt filter never answers with everything.
 
@@ -18,7 +18,7 @@ use crate::domain::{
     AlertState, ClusterId, Hold, HoldId, InstanceId, Mode, Record, RemediationId, Severity, State as RemediationState,
     Trigger,
 };
-use crate::engine::{Command, Reply};
+use crate::engine::{Command, Reply, Selector};
 use crate::store::query::{AlertFilter, HoldFilter, InstanceFilter, Order, Page, RemediationFilter};
 
 type Answer = Result<Response, Fault>;
@@ -161,6 +161,30 @@ pub(super) async fn history(
     });
     let entries: Vec<_> = entries.await?.into_iter().map(rows::Entry::new).collect();
     Ok(super::json(&json!({ "history": entries })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewAbort {
+    reason: String,
+}
+
+/// `POST /api/v1/remediations/{id}/abort`
+pub(super) async fn abort(
+    State(shared): State<Shared>,
+    Extension(asker): Extension<Asker>,
+    Segments(id): Segments<String>,
+    request: Request,
+) -> Answer {
+    known(&id)?;
+    let NewAbort { reason } = body::object(request).await?;
+    let selector = Selector { cluster_id: None, instance_id: None, remediation: id };
+    match shared.ask(&asker, Command::Abort { selector, reason }).await? {
+        Reply::Remediation(record) => Ok(super::json(&rows::record(&record))),
+        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Refused(_) => {
+            Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
+        }
+    }
 }
 
 fn known(id: &str) -> Result<RemediationId, Fault> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Shown;
 use crate::domain::{
-    Alert, Annotation, Attempt, DeadLetter, Held, HeldWhy, Hold, Instance, Labels, Link, Record, Remediation,
+    Abort, Alert, Annotation, Attempt, DeadLetter, Held, HeldWhy, Hold, Instance, Labels, Link, Record, Remediation,
     Timestamp, Transition,
 };
 
@@ -148,6 +148,20 @@ fn attempt(row: &Attempt) -> Value {
         "generation": row.generation,
         "boot_id": row.boot_id,
         "done_at": time(row.done_at),
+        "abort": row.abort.as_ref().map(abort),
+    })
+}
+
+fn abort(row: &Abort) -> Value {
+    json!({
+        "by": row.by,
+        "at": Shown(row.at),
+        "reason": row.reason,
+        "undo": row.undo.map(|undo| json!({
+            "intended_at": Shown(undo.intended_at),
+            "deadline": Shown(undo.deadline),
+            "retries": undo.retries,
+        })),
     })
 }
 

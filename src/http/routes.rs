@@ -99,6 +99,7 @@ pub static ROUTES: &[Route] = {
         route("remediations", "GET", "/api/v1/remediations", VIEWER, Problem, || get(native::remediations)),
         route("remediation", "GET", "/api/v1/remediations/{id}", VIEWER, Problem, || get(native::remediation)),
         route("history", "GET", "/api/v1/remediations/{id}/history", VIEWER, Problem, || get(native::history)),
+        route("abort", "POST", "/api/v1/remediations/{id}/abort", OPERATOR, Problem, || post(native::abort)),
         route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
         route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
         route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),

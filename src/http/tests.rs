@@ -24,7 +24,7 @@ use crate::config::Tokens;
 use crate::domain::alert::Joined;
 use crate::domain::*;
 use crate::engine::settings::Source;
-use crate::engine::{Change, Delivery, Settings};
+use crate::engine::{Change, Delivery, Selector, Settings};
 use crate::store::{self, Appender, Opened, Port};
 use crate::telemetry::metrics::Known;
 use crate::writer::{self, Envelope};

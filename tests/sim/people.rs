@@ -141,6 +141,7 @@ impl World {
             Command::Create { mode, .. } => (None, Some(*mode)),
             Command::Reject { .. }
             | Command::Cancel { .. }
+            | Command::Abort { .. }
             | Command::Hold { .. }
             | Command::Unhold { .. }
             | Command::Enable => (None, None),

@@ -61,6 +61,8 @@ impl World {
                 let answer = self.is_asked(call);
                 self.answers(effect, life, Duration::from_secs(1), answer)
             }
+            // Nobody here aborts; and what was done to a machine cannot be taken back.
+            CallVerb::Undo => self.answers(effect, life, Duration::from_secs(1), (Outcome::Refused, None)),
         }
     }
 

@@ -47,7 +47,7 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         "rule" => rule(world, line),
         "fires" | "resolves" => world.deliver(words.split(|word| *word == "&")),
         "again" => world.deliver_again(),
-        "approve" | "reject" | "cancel" => world.review(verb, rest),
+        "approve" | "reject" | "cancel" | "abort" => world.review(verb, rest),
         "create" => world.create(rest),
         "hold" => world.hold(rest),
         "unhold" => world.unhold(rest[0]),
@@ -137,7 +137,7 @@ fn rule(world: &mut World, line: &str) -> Result<(), String> {
 /// `expect i-7 held cooldown`, `expect i-7 records=2`, `expect alert NAME STATE`, `expect call act`, `expect acts=1`,
 /// `expect look`, `expect idle`, `expect notices=3`, `expect open NAME STATE`, where `nothing` means that no episode is.
 ///
-/// Of a remediation: `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
+/// Of a remediation: `detail=` a part of why it failed, `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
 fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
     match words {
         ["alert", name, state] => same("the alert", world.alert_state(name), (*state).to_owned()),
@@ -182,6 +182,12 @@ fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
                         let reason = failure.or(row.note.clone()).unwrap_or_default();
                         if !reason.replace(' ', "_").contains(why) {
                             return Err(format!("it ended because of {reason:?}"));
+                        }
+                    }
+                    Some(("detail", part)) => {
+                        let detail = row.failure.as_ref().map(|failure| failure.detail.clone()).unwrap_or_default();
+                        if !detail.replace(' ', "_").contains(part) {
+                            return Err(format!("it failed with {detail:?}"));
                         }
                     }
                     Some(("waits", why)) => {

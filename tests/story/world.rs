@@ -301,6 +301,10 @@ impl World {
         let command = match verb {
             "approve" => Command::Approve { selector, mode, comment, seen_version },
             "reject" => Command::Reject { selector, comment },
+            "abort" => {
+                let reason = options.get("reason").cloned().unwrap_or_else(|| "wrong node".to_owned());
+                Command::Abort { selector, reason }
+            }
             _ => Command::Cancel { selector },
         };
         self.ask(Principal::local(), command)
@@ -377,11 +381,19 @@ impl World {
     /// The process ends and another one begins: memory is folded from the rows, effects that were pending come again.
     ///
     /// A call that was out is asked about. So that the story goes on as it was told, the backend knows nothing of it yet
-    /// and it is called again, with the same key: one act, however often the daemon restarts.
+    /// and it is called again, with the same key: one act, however often the daemon restarts. After an abort it is not
+    /// called again: the question stays, and the story's answer is the answer to that. What was being undone stands as yet.
     pub fn restart(&mut self) {
-        let was_acting = self.waiting_call().as_deref() == Some("act");
+        let was = self.waiting_call();
         self.begin(None);
-        if was_acting {
+        let is_aborted = self.engine.memory().remediations().values().any(|record| {
+            let row = &record.remediation;
+            row.awaits.is_some() && row.attempt.as_ref().is_some_and(|attempt| attempt.abort.is_some())
+        });
+        if was.as_deref() == Some("undo") {
+            assert_eq!(self.waiting_call().as_deref(), Some("query"), "an undoing that was out is asked about first");
+            self.answer_call(&["done"]).unwrap();
+        } else if was.as_deref() == Some("act") && !is_aborted {
             assert_eq!(self.waiting_call().as_deref(), Some("query"), "a call that was out is asked about first");
             self.answer_call(&["absent"]).unwrap();
             self.acts -= usize::from(self.waiting_call().as_deref() == Some("act"));

@@ -1,7 +1,8 @@
 //! A `command` driver that plays a provider: it keeps a ledger that the daemon cannot talk it out of.
 //!
 //! Each line is on disk before the driver goes on, so the ledger shows what really happened: `act KEY` when it was
-//! called, `acted KEY` when the machine was touched, `query KEY` when it was asked. How it behaves is read from a file at
+//! called, `acted KEY` when the machine was touched, `query KEY` when it was asked, `undo KEY` when it was called to undo,
+//! `undone KEY` when it had. How it behaves is read from a file at
 //! each call, so a test changes its manner while the daemon runs.
 
 use std::fs;
@@ -24,6 +25,10 @@ pub enum Manner {
     WaitsAtTheGate,
     /// Acts, is killed, and cannot tell when it is asked either.
     CannotTell,
+    /// Acts, and undoes; is killed before it can say that it undid.
+    LosesItsUndoing,
+    /// Acts, and cannot undo.
+    CannotUndo,
 }
 
 impl Manner {
@@ -35,6 +40,8 @@ impl Manner {
             Self::Hangs => "hangs",
             Self::WaitsAtTheGate => "gate",
             Self::CannotTell => "mute",
+            Self::LosesItsUndoing => "loses-undo",
+            Self::CannotUndo => "no-undo",
         }
     }
 }
@@ -50,10 +57,20 @@ case $call in
 *'"verb":"query"'*)
   note query
   if [ "$manner" = mute ]; then answer unknown "the backend keeps no record"
+  elif grep -qx "undone $REMEDYD_OPERATION_KEY" "$folder/ledger"; then answer absent "the record shows it undone"
   elif grep -qx "acted $REMEDYD_OPERATION_KEY" "$folder/ledger"; then answer done "the record shows it"
   else answer absent "the record lacks it"
   fi
   exit ;;
+*'"verb":"undo"'*)
+  note undo
+  if [ "$manner" = no-undo ]; then answer refused "a reboot cannot be taken back"; exit; fi
+  note undone
+  if [ "$manner" = loses-undo ]; then kill -KILL $$; fi
+  answer done "undone once"
+  exit ;;
+*'"verb":"act"'*) ;;
+*) exit 64 ;;
 esac
 note act
 case $manner in
@@ -107,7 +124,7 @@ impl Driver {
         fs::read_to_string(self.folder.join("ledger")).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// How often each thing happened in all: `act`, `acted`, `query`.
+    /// How often each thing happened in all: `act`, `acted`, `query`, `undo`, `undone`.
     pub fn count(&self, what: &str) -> usize {
         self.ledger().iter().filter(|line| line.split(' ').next() == Some(what)).count()
     }

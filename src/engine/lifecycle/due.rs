@@ -26,7 +26,8 @@ pub fn due(row: &Remediation, links: &[Link], policy: &Policy) -> Option<Due> {
         }
         State::Running => {
             let attempt = row.attempt.as_ref()?;
-            let Some(done_at) = attempt.done_at else {
+            // Once a person has aborted it, nothing is proven any more: it is asked about or undone.
+            let Some(done_at) = attempt.done_at.filter(|_| attempt.abort.is_none()) else {
                 return row.next_try.filter(|_| row.awaits.is_none()).and_then(|next_try| at(next_try, DueWhy::Retry));
             };
             let fails = at(done_at.plus(policy.verify_within), DueWhy::VerifyWithin);

@@ -26,6 +26,8 @@ pub enum Verb {
     Supersede,
     /// The action begins.
     Start,
+    /// A person stops what has begun; it stays as it is until that is sorted out.
+    Abort,
     /// The repair is proven.
     Succeed,
     /// It ends without one.
@@ -45,6 +47,7 @@ impl Verb {
             Self::Expire => "expire",
             Self::Supersede => "supersede",
             Self::Start => "start",
+            Self::Abort => "abort",
             Self::Succeed => "succeed",
             Self::Fail => "fail",
         }
@@ -62,6 +65,7 @@ impl Verb {
             Self::Expire => "expired",
             Self::Supersede => "superseded",
             Self::Start => "started",
+            Self::Abort => "aborted",
             Self::Succeed => "finished",
             Self::Fail => "failed",
         }
@@ -74,7 +78,7 @@ impl Verb {
             Self::Approve | Self::Reject | Self::Raise | Self::Expire | Self::Supersede => "PENDING_APPROVAL",
             Self::Cancel | Self::Resolve => "PENDING_APPROVAL or PENDING",
             Self::Start => "PENDING",
-            Self::Succeed => "RUNNING",
+            Self::Abort | Self::Succeed => "RUNNING",
             Self::Fail => "PENDING or RUNNING",
         }
     }
@@ -94,6 +98,7 @@ pub const fn next(state: State, verb: Verb) -> Option<State> {
         (State::PendingApproval | State::Pending, Verb::Resolve) => Some(State::AutoResolved),
         (State::Pending, Verb::Cancel) => Some(State::Cancelled),
         (State::Pending, Verb::Start) => Some(State::Running),
+        (State::Running, Verb::Abort) => Some(State::Running),
         (State::Running, Verb::Succeed) => Some(State::Succeeded),
         (State::Pending | State::Quarantining | State::Quarantined | State::Running, Verb::Fail) => Some(State::Failed),
         // Refusing an unlisted pair is the safe answer.
@@ -106,7 +111,7 @@ mod tests {
     use super::*;
 
     impl Verb {
-        const ALL: [Self; 11] = [
+        const ALL: [Self; 12] = [
             Self::Create,
             Self::Approve,
             Self::Reject,
@@ -116,6 +121,7 @@ mod tests {
             Self::Expire,
             Self::Supersede,
             Self::Start,
+            Self::Abort,
             Self::Succeed,
             Self::Fail,
         ];

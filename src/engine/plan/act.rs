@@ -2,7 +2,8 @@
 //!
 //! `done` and `refused` are final. `transient` means that nothing happened, so the same operation may be called again
 //! inside the step's deadline. `unknown` means that it may have happened: from then on the backend is only *asked*, by
-//! the operation's key, and only its word that it knows of no such operation lets the act be called again.
+//! the operation's key, and only its word that it knows of no such operation lets the act be called again. Once a person
+//! has aborted it, what an answer leads to is for `undo` to say.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use super::super::effect::{Call, CallVerb, EffectKind};
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
 use super::super::{execution, holds};
-use super::fail;
 use super::start::{ASK_AGAIN, call, same_machine};
+use super::{fail, undo};
 use crate::domain::{Attempt, FailureCode, Instance, Mode, Outcome, Remediation, RemediationId, State, Timestamp};
 use crate::engine::SYSTEM;
 
@@ -49,7 +50,12 @@ pub fn acted(turn: &mut Turn<'_>, asked: &Call, answer: Answer) {
             attempt.detail.clone_from(&answer.detail);
         }
     });
+    if attempt.abort.is_some() {
+        return undo::answered(turn, id, asked.verb, answer);
+    }
     match (asked.verb, answer.outcome) {
+        // Nothing is undone unless a person aborted it.
+        (CallVerb::Undo, _) => {}
         (CallVerb::Act | CallVerb::Query, Outcome::Done) => done(turn, &row, answer, has_links),
         (CallVerb::Act | CallVerb::Query, Outcome::Refused) => fail(turn, id, FailureCode::Refused, detail),
         (CallVerb::Act, Outcome::Transient) => try_later(turn, id, &attempt, &detail),
@@ -110,13 +116,16 @@ fn try_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: 
 }
 
 /// Questions may go on for as long again as the act itself: an act that ran into its deadline leaves no other time.
-fn ask_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: &str) {
-    // The act's own lost answer was the first that came to nothing.
-    let next_try = turn.now().plus(back_off(attempt.retries.saturating_sub(1)));
+pub(super) fn ask_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: &str) {
+    // The call's own lost answer was the first that came to nothing.
+    let undo = attempt.abort.as_ref().and_then(|abort| abort.undo);
+    let retries = undo.map_or(attempt.retries, |undo| undo.retries);
+    let next_try = turn.now().plus(back_off(retries.saturating_sub(1)));
     if next_try >= asking_ends(attempt) {
         let Some(record) = turn.memory().remediations().get(&id) else { return };
         let target = record.remediation.target.clone();
-        let why = format!("whether operation {} happened cannot be found out: {detail}", attempt.operation_key);
+        let what = if undo.is_some() { "was undone" } else { "happened" };
+        let why = format!("whether operation {} {what} cannot be found out: {detail}", attempt.operation_key);
         holds::set_for_a_person(turn, target.cluster_id, &target.instance_id, format!("remediation {id}: {why}"));
         return fail(turn, id, FailureCode::OutcomeUnknown, why);
     }
@@ -124,20 +133,25 @@ fn ask_later(turn: &mut Turn<'_>, id: RemediationId, attempt: &Attempt, detail: 
 }
 
 fn asking_ends(attempt: &Attempt) -> Timestamp {
-    attempt.deadline.plus(attempt.deadline.since(attempt.intended_at))
+    let undo = attempt.abort.as_ref().and_then(|abort| abort.undo);
+    let (from, until) = undo.map_or((attempt.intended_at, attempt.deadline), |undo| (undo.intended_at, undo.deadline));
+    until.plus(until.since(from))
 }
 
-fn put_off(turn: &mut Turn<'_>, id: RemediationId, next_try: Timestamp, why: String) {
+pub(super) fn put_off(turn: &mut Turn<'_>, id: RemediationId, next_try: Timestamp, why: String) {
     amend(turn, id, |row| {
         if let Some(attempt) = &mut row.attempt {
-            attempt.retries += 1;
+            match attempt.abort.as_mut().and_then(|abort| abort.undo.as_mut()) {
+                Some(undo) => undo.retries += 1,
+                None => attempt.retries += 1,
+            }
         }
         row.waits_for = Some(why);
         row.next_try = Some(next_try);
     });
 }
 
-fn back_off(retries: u32) -> Duration {
+pub(super) fn back_off(retries: u32) -> Duration {
     BACK_OFF.0.saturating_mul(1 << retries.min(16)).min(BACK_OFF.1)
 }
 
@@ -146,7 +160,8 @@ pub fn retry(turn: &mut Turn<'_>, id: RemediationId) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let row = record.remediation.clone();
     let Some(attempt) = row.attempt.clone() else { return };
-    if row.state != State::Running || row.awaits.is_some() || attempt.done_at.is_some() {
+    let is_aborted = attempt.abort.is_some();
+    if row.state != State::Running || row.awaits.is_some() || (attempt.done_at.is_some() && !is_aborted) {
         return;
     }
     let now = turn.now();
@@ -160,6 +175,9 @@ pub fn retry(turn: &mut Turn<'_>, id: RemediationId) {
     if attempt.must_ask {
         return again(turn, &row, None, &attempt, CallVerb::Query, now.plus(QUESTION));
     }
+    if is_aborted {
+        return undo::go_on(turn, id);
+    }
     if now >= attempt.deadline {
         return fail(turn, id, FailureCode::NotReady, "the step's deadline passed before the act happened".to_owned());
     }
@@ -169,7 +187,7 @@ pub fn retry(turn: &mut Turn<'_>, id: RemediationId) {
     }
 }
 
-fn again(
+pub(super) fn again(
     turn: &mut Turn<'_>,
     row: &Remediation,
     instance: Option<&Instance>,

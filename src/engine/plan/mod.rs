@@ -5,10 +5,12 @@
 
 mod act;
 mod start;
+mod undo;
 mod verify;
 
 pub use act::{Answer, acted, resume, retry};
 pub use start::{start, validated};
+pub use undo::abort;
 pub use verify::{soaked, too_late, verified};
 
 use std::collections::BTreeMap;

@@ -145,6 +145,7 @@ fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
         generation: None,
         boot_id: None,
         done_at: None,
+        abort: None,
     };
     let addresses = instance.addresses.clone();
     let (verb, deadline) =

@@ -11,5 +11,5 @@ mod waiting;
 pub use links::{link, sync_links};
 pub use manual::{Wanted, create};
 pub use open::{Opening, open, raise};
-pub use review::{approve, cancel, reject};
+pub use review::{abort, approve, cancel, reject};
 pub use waiting::{expire, resolve};

@@ -1,4 +1,4 @@
-//! What people decide about a remediation: approve, reject, cancel. Exactly one of them wins.
+//! What people decide about a remediation: approve, reject, cancel; exactly one of them wins. And abort, once it has begun.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::super::input::Selector;
 use super::super::lifecycle::{Verb, next, transit};
 use super::super::refusal::{Refusal, Reply};
 use super::super::turn::Turn;
-use super::super::{check_text, require};
-use crate::domain::{Mode, Principal, Record, RemediationId, Review, Role};
+use super::super::{check_text, plan, require};
+use crate::domain::{Abort, Mode, Principal, Record, RemediationId, Review, Role};
 
 /// For how long after a mode was raised an approval has to name the new mode (DESIGN §4.5): the approver may have read
 /// the old one.
@@ -95,7 +95,29 @@ pub fn cancel(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector) -
     Ok(reply(turn, id, record.links))
 }
 
-/// What all three ask first: it exists, the caller has the role, the text is not a book, the state allows it.
+/// An operator stops what has begun. To say it once more changes nothing.
+pub fn abort(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector, reason: &str) -> Result<Reply, Refusal> {
+    let record = reviewable(turn, principal, selector, Verb::Abort, Role::Operator, "")?;
+    check_text("reason", reason)?;
+    if reason.trim().is_empty() {
+        return Err(Refusal::Invalid { field: "reason", why: "say why it has to stop".to_owned() });
+    }
+    let row = &record.remediation;
+    let id = row.id;
+    if row.attempt.as_ref().is_some_and(|attempt| attempt.abort.is_some()) {
+        return Ok(Reply::Remediation(Box::new(record)));
+    }
+    let abort = Abort { by: principal.name.clone(), at: turn.now(), reason: reason.to_owned(), undo: None };
+    transit(turn, id, Verb::Abort, &principal.name, reason, |row| {
+        if let Some(attempt) = &mut row.attempt {
+            attempt.abort = Some(abort);
+        }
+    });
+    plan::abort(turn, id);
+    Ok(reply(turn, id, record.links))
+}
+
+/// What all of them ask first: it exists, the caller has the role, the text is not a book, the state allows it.
 fn reviewable(
     turn: &Turn<'_>,
     principal: &Principal,

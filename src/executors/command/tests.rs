@@ -236,6 +236,31 @@ async fn two_calls_about_one_operation_never_run_at_once() {
 }
 
 #[tokio::test]
+async fn an_undoing_names_the_operation_and_waits_for_its_act() {
+    let bench = Bench::new();
+    let argv = bench.script(concat!(
+        "read -r request; echo \"begun $REMEDYD_OPERATION_KEY\" >> \"$1/ledger\"\n",
+        "case $request in\n",
+        "  *'\"verb\":\"act\"'*) until [ -e \"$1/go\" ]; do sleep 0.01; done;;\n",
+        "  *'\"verb\":\"undo\"'*) echo undone >> \"$1/ledger\";;\n",
+        "  *) exit 64;;\n",
+        "esac\n",
+    ));
+    let undo = call(CallVerb::Undo, "op-1");
+    let in_time = async {
+        until(|| bench.read("ledger") == "begun op-1\n").await;
+        let in_vain = bench.commands.carry_out(&undo, &argv, SHORT).await;
+        assert_eq!(in_vain.outcome, Outcome::Unknown, "the act is still at it: {}", in_vain.detail);
+        fs::write(bench.path("go"), "").unwrap();
+    };
+    let (act, ()) = tokio::join!(bench.act(&argv, LONG), in_time);
+    assert_eq!(act.outcome, Outcome::Done);
+    let answer = bench.commands.carry_out(&undo, &argv, LONG).await;
+    assert_eq!(answer, Answer::of(Outcome::Done, "exit status 0"));
+    assert_eq!(bench.read("ledger"), "begun op-1\nbegun op-1\nundone\n");
+}
+
+#[tokio::test]
 async fn only_so_many_programs_run_at_once() {
     let bench = Bench::new();
     let argv = bench.script("exit 0");

@@ -65,6 +65,23 @@ async fn holds_are_set_and_ended() {
 }
 
 #[tokio::test]
+async fn an_abort_says_why_and_answers_with_the_remediation() {
+    let house = house(configured(&["main"], None), |_| Reply::Remediation(Box::new(proposal())));
+    let id = "00000000-0000-0000-0000-000000000007";
+    let path = format!("/api/v1/remediations/{id}/abort");
+    let answer = house.post(&path, r#"{"reason":"wrong node"}"#).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (200, &json!(proposal().remediation.id)));
+    let selector = Selector { cluster_id: None, instance_id: None, remediation: id.to_owned() };
+    assert_eq!(house.commands(), [Command::Abort { selector, reason: "wrong node".into() }]);
+    for body in ["{}", r#"{"reason":1}"#, r#"{"reason":"x","mode":"y"}"#, "x"] {
+        assert_eq!(house.post(&path, body).await.status, 400, "{body}");
+    }
+    let answer = house.post("/api/v1/remediations/n-1/abort", r#"{"reason":"x"}"#).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (404, &json!(404)));
+    assert_eq!(house.commands().len(), 1);
+}
+
+#[tokio::test]
 async fn operators_get_their_answers() {
     let house = quiet();
     for path in ["/-/healthy", "/-/ready"] {
