@@ -46,12 +46,20 @@ impl<'a> Daemon<'a> {
 
     /// Starts it and does not wait.
     pub fn spawn(site: &'a Site) -> Self {
+        Self::spawn_in(site, |_| {})
+    }
+
+    /// Starts it in an environment of its own, and does not wait.
+    pub fn spawn_in(site: &'a Site, prepare: impl FnOnce(&mut Command)) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(site.path(LOG)).unwrap();
-        let child = serve(site).stderr(log).spawn().unwrap();
+        let mut command = serve(site);
+        prepare(&mut command);
+        let child = command.stderr(log).spawn().unwrap();
         Self { site, child, client: Client::new(site.daemon_address()) }
     }
 
-    fn wait_ready(&mut self) {
+    /// Waits until it is ready.
+    pub fn wait_ready(&mut self) {
         let since = Stopwatch::start();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -103,7 +111,8 @@ impl<'a> Daemon<'a> {
         kill_process(id, signal).unwrap();
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    /// How it ended; it has to end by itself.
+    pub fn ended(&mut self) -> ExitStatus {
         eventually(SOON, "the daemon ends", || self.child.try_wait().unwrap().ok_or("it runs"))
     }
 

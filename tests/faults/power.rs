@@ -1,0 +1,136 @@
+//! Power cuts under load: after each the disk holds what a sync covered, and of the rest whatever the dice leave.
+
+use std::time::Duration;
+
+use remedyd::clock::Stopwatch;
+
+use crate::dice::Dice;
+use crate::disk::{Disk, Image, Survives};
+use crate::kills::ACKNOWLEDGED_PER_LIFE;
+use crate::load::{self, Load, doubled};
+use crate::shim::{Control, Shim};
+use crate::support::daemon::Daemon;
+use crate::support::driver::Driver;
+use crate::support::site::Site;
+
+/// A machine whose power can be cut.
+struct Machine<'a> {
+    site: &'a Site,
+    driver: &'a Driver,
+    shim: Shim,
+    /// What the disk held when the daemon of this life began.
+    disk: Image,
+    /// Records of the shim's log so far, in bytes.
+    logged: usize,
+}
+
+impl<'a> Machine<'a> {
+    fn new(site: &'a Site, driver: &'a Driver) -> Self {
+        Self { site, driver, shim: Shim::build(site), disk: Image::default(), logged: 0 }
+    }
+
+    fn spawn(&self) -> Daemon<'a> {
+        Daemon::spawn_in(self.site, |command| self.shim.load(command, true))
+    }
+
+    fn start(&self) -> Daemon<'a> {
+        let mut daemon = self.spawn();
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// Everything that runs on this machine is gone, and its disk is what is left of it.
+    fn cut(&mut self, daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
+        daemon.kill();
+        self.driver.kill_all();
+        let folder = self.site.path("data");
+        let log = self.shim.log();
+        self.logged += log.len();
+        let disk = Disk::follow(&self.disk, &folder, &log);
+        assert!(disk.foreign.is_empty(), "the shim cannot follow {:?}", disk.foreign);
+        // Nothing went around the shim: all that was logged makes all that is there, but for what the kill cut short.
+        let differ = disk.after(Survives::Everything, dice).differences(&Image::read(&folder));
+        let unknown: Vec<_> = differ.difference(&disk.last).collect();
+        assert!(unknown.is_empty(), "something changed {unknown:?} behind the shim's back; the last was {:?}", disk.last);
+        self.disk = disk.after(survives, dice);
+        self.disk.write(&folder);
+    }
+}
+
+fn survives(dice: &mut Dice) -> Survives {
+    match dice.upto(0, 3) {
+        0 => Survives::Nothing,
+        1 => Survives::Everything,
+        _ => Survives::Some,
+    }
+}
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_acknowledged_and_does_nothing_twice() {
+    let (cuts, seed) = (crate::cuts(), crate::seed());
+    let mut dice = Dice(seed);
+    let (site, driver) = load::site();
+    let mut machine = Machine::new(&site, &driver);
+    let mut daemon = machine.start();
+    let mut load = Load::begin(daemon.client(), seed);
+    let (mut slowest, mut early, mut left) = (Duration::ZERO, 0, [0; 3]);
+    for life in 1..=cuts {
+        load.wait_for(dice.upto(1, ACKNOWLEDGED_PER_LIFE), &daemon);
+        std::thread::park_timeout(Duration::from_micros(dice.upto(0, 5000)));
+        let how = survives(&mut dice);
+        left[how as usize] += 1;
+        machine.cut(daemon, how, &mut dice);
+        if life % 5 == 0 {
+            // Cut on its way up as well.
+            let starting = machine.spawn();
+            std::thread::park_timeout(Duration::from_millis(dice.upto(0, 120)));
+            let how = survives(&mut dice);
+            machine.cut(starting, how, &mut dice);
+            early += 1;
+        }
+        let known = load.acknowledged();
+        let since = Stopwatch::start();
+        daemon = machine.start();
+        slowest = slowest.max(since.elapsed());
+        let faults = load.faults(&daemon, &known, &driver);
+        assert!(faults.is_empty(), "cut {life}, {how:?} survived: {faults:#?}");
+    }
+    let writes = load.end(&daemon, &driver);
+    let doubled = doubled(&driver);
+    assert!(doubled.is_empty(), "{doubled:?} in {:?}", driver.ledger());
+    println!(
+        "{cuts} power cuts (nothing, everything, some of the rest survived: {left:?}) and {early} on the way up, \
+         {writes} acknowledged writes, {} acts, {} questions, {} MiB of disk log, slowest start {slowest:?}",
+        driver.count("acted"),
+        driver.count("query"),
+        machine.logged >> 20,
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_disk_that_lies_about_its_syncs_is_caught() {
+    let mut dice = Dice(crate::seed());
+    let (site, driver) = load::site();
+    let mut machine = Machine::new(&site, &driver);
+    let mut daemon = machine.start();
+    let mut load = Load::begin(daemon.client(), 1);
+    load.wait_for(20, &daemon);
+    machine.cut(daemon, Survives::Nothing, &mut dice);
+    daemon = machine.start();
+    let known = load.acknowledged();
+    let faults = load.faults(&daemon, &known, &driver);
+    assert!(faults.is_empty(), "an honest disk: {faults:#?}");
+
+    machine.shim.set(Control::Lies, 1);
+    load.wait_for(60, &daemon);
+    machine.cut(daemon, Survives::Nothing, &mut dice);
+    machine.shim.set(Control::Lies, 0);
+    let known = load.acknowledged();
+    daemon = machine.start();
+    let faults = load.faults(&daemon, &known, &driver);
+    let lost = faults.iter().filter(|fault| fault.contains("acknowledged")).count();
+    println!("a disk that lies loses {lost} acknowledged writes; {} faults in all", faults.len());
+    assert!(lost > 0, "nothing was lost, so this test finds nothing: {faults:#?}");
+    daemon.kill();
+}
