@@ -22,25 +22,43 @@ struct Machine<'a> {
     disk: Image,
     /// Records of the shim's log so far, in bytes.
     logged: usize,
+    /// How often sled could not be opened, and was moved away as the daemon says.
+    moved_away: usize,
 }
 
 impl<'a> Machine<'a> {
     fn new(site: &'a Site, driver: &'a Driver) -> Self {
-        Self { site, driver, shim: Shim::build(site), disk: Image::default(), logged: 0 }
+        Self { site, driver, shim: Shim::build(site), disk: Image::default(), logged: 0, moved_away: 0 }
     }
 
     fn spawn(&self) -> Daemon<'a> {
         Daemon::spawn_in(self.site, |command| self.shim.load(command, true))
     }
 
-    fn start(&self) -> Daemon<'a> {
+    fn start(&mut self) -> Daemon<'a> {
         let mut daemon = self.spawn();
-        daemon.wait_ready();
+        while !daemon.has_come_up() {
+            self.move_sled_away(daemon);
+            daemon = self.spawn();
+        }
         daemon
     }
 
+    /// What the daemon asks for where it cannot open sled.
+    fn move_sled_away(&mut self, mut daemon: Daemon<'_>) {
+        let status = daemon.ended();
+        let asked = "moved away, it is built anew from the journal";
+        assert!(daemon.log_tail().contains(asked), "{status}\n{}", daemon.log_tail());
+        std::fs::remove_dir_all(self.site.path("data/sled")).unwrap();
+        self.disk = Image::read(&self.site.path("data"));
+        self.moved_away += 1;
+    }
+
     /// Everything that runs on this machine is gone, and its disk is what is left of it.
-    fn cut(&mut self, daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
+    fn cut(&mut self, mut daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
+        if daemon.has_ended() {
+            return self.move_sled_away(daemon);
+        }
         daemon.kill();
         self.driver.kill_all();
         let folder = self.site.path("data");
@@ -100,10 +118,11 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_and_does_nothing_twice() {
     assert!(doubled.is_empty(), "{doubled:?} in {:?}", driver.ledger());
     println!(
         "{cuts} power cuts (nothing, everything, some of the rest survived: {left:?}) and {early} on the way up, \
-         {writes} acknowledged writes, {} acts, {} questions, {} MiB of disk log, slowest start {slowest:?}",
+         {writes} acknowledged writes, {} acts, {} questions, {} MiB of disk log, sled was lost {} times, slowest start {slowest:?}",
         driver.count("acted"),
         driver.count("query"),
         machine.logged >> 20,
+        machine.moved_away,
     );
     daemon.stop();
 }

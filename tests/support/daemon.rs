@@ -60,13 +60,20 @@ impl<'a> Daemon<'a> {
 
     /// Waits until it is ready.
     pub fn wait_ready(&mut self) {
+        if !self.has_come_up() {
+            panic!("the daemon ended before it was ready: {}\n{}", self.ended(), self.log_tail());
+        }
+    }
+
+    /// Waits until it is ready, or has ended.
+    pub fn has_come_up(&mut self) -> bool {
         let since = Stopwatch::start();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the daemon ended before it was ready: {status}\n{}", self.log_tail());
+            if self.has_ended() {
+                return false;
             }
             let seen = match self.client.ask("GET", "/-/ready", None) {
-                Ok(answer) if answer.status == 200 => return,
+                Ok(answer) if answer.status == 200 => return true,
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
@@ -109,6 +116,11 @@ impl<'a> Daemon<'a> {
     pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(id, signal).unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// How it ended; it has to end by itself.
