@@ -4,7 +4,7 @@
 //! and cancels; what is approved calls the driver. They do not stop for a daemon that is down.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -36,6 +36,35 @@ pub fn site() -> (Site, Driver) {
     site.change(MAIN, "in_flight_percent = 5", "in_flight_percent = 100");
     let driver = Driver::install(&site, Manner::Done, "1m");
     (site, driver)
+}
+
+/// What happened in a test, for people.
+#[derive(Default)]
+pub struct Figures {
+    /// How often a daemon under load was cut off.
+    pub cuts: u64,
+    /// And how often one on its way up.
+    pub early: u64,
+    /// Writes that were answered with 2xx.
+    pub writes: usize,
+    /// What the driver's ledger has.
+    pub acts: usize,
+    /// How often the driver was asked what became of an act.
+    pub questions: usize,
+    /// How often sled could not be opened and was made anew.
+    pub sled_lost: usize,
+    pub slowest_start: Duration,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cuts, early, writes, acts, questions, sled_lost, slowest_start } = self;
+        write!(
+            out,
+            "{cuts} under load and {early} on the way up, {writes} acknowledged writes, {acts} acts, {questions} \
+             questions, sled was lost {sled_lost} times, slowest start {slowest_start:?}"
+        )
+    }
 }
 
 /// What was answered with 2xx, and must therefore be on disk for ever.

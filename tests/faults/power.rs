@@ -6,8 +6,8 @@ use remedyd::clock::Stopwatch;
 
 use crate::dice::Dice;
 use crate::disk::{Disk, Image, Survives};
-use crate::kills::ACKNOWLEDGED_PER_LIFE;
-use crate::load::{self, Load, doubled};
+use crate::kills::{ACKNOWLEDGED_PER_LIFE, LIVES};
+use crate::load::{self, Figures, Load, doubled};
 use crate::shim::{Control, Shim};
 use crate::support::daemon::Daemon;
 use crate::support::driver::Driver;
@@ -20,15 +20,13 @@ struct Machine<'a> {
     shim: Shim,
     /// What the disk held when the daemon of this life began.
     disk: Image,
-    /// Records of the shim's log so far, in bytes.
-    logged: usize,
     /// How often sled could not be opened, and was moved away as the daemon says.
     moved_away: usize,
 }
 
 impl<'a> Machine<'a> {
     fn new(site: &'a Site, driver: &'a Driver) -> Self {
-        Self { site, driver, shim: Shim::build(site), disk: Image::default(), logged: 0, moved_away: 0 }
+        Self { site, driver, shim: Shim::build(site), disk: Image::default(), moved_away: 0 }
     }
 
     fn spawn(&self) -> Daemon<'a> {
@@ -63,7 +61,6 @@ impl<'a> Machine<'a> {
         self.driver.kill_all();
         let folder = self.site.path("data");
         let log = self.shim.log();
-        self.logged += log.len();
         let disk = Disk::follow(&self.disk, &folder, &log);
         assert!(disk.foreign.is_empty(), "the shim cannot follow {:?}", disk.foreign);
         // Nothing went around the shim: all that was logged makes all that is there, but for what the kill cut short.
@@ -85,45 +82,47 @@ fn survives(dice: &mut Dice) -> Survives {
 
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged_and_does_nothing_twice() {
-    let (cuts, seed) = (crate::cuts(), crate::seed());
-    let mut dice = Dice(seed);
+    let (cuts, mut dice) = (crate::cuts(), Dice(crate::seed()));
+    let (mut figures, mut left) = (Figures::default(), [0; 3]);
+    while figures.cuts < cuts {
+        one_store(&mut dice, &mut figures, &mut left);
+    }
+    println!("power cuts: {figures}; nothing, everything, some of the unsynced survived: {left:?}");
+}
+
+fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
     let (site, driver) = load::site();
     let mut machine = Machine::new(&site, &driver);
     let mut daemon = machine.start();
-    let mut load = Load::begin(daemon.client(), seed);
-    let (mut slowest, mut early, mut left) = (Duration::ZERO, 0, [0; 3]);
-    for life in 1..=cuts {
+    let mut load = Load::begin(daemon.client(), dice.next());
+    for life in 1..=LIVES {
         load.wait_for(dice.upto(1, ACKNOWLEDGED_PER_LIFE), &daemon);
         std::thread::park_timeout(Duration::from_micros(dice.upto(0, 5000)));
-        let how = survives(&mut dice);
+        let how = survives(dice);
         left[how as usize] += 1;
-        machine.cut(daemon, how, &mut dice);
+        machine.cut(daemon, how, dice);
+        figures.cuts += 1;
         if life % 5 == 0 {
             // Cut on its way up as well.
             let starting = machine.spawn();
             std::thread::park_timeout(Duration::from_millis(dice.upto(0, 120)));
-            let how = survives(&mut dice);
-            machine.cut(starting, how, &mut dice);
-            early += 1;
+            let how = survives(dice);
+            machine.cut(starting, how, dice);
+            figures.early += 1;
         }
         let known = load.acknowledged();
         let since = Stopwatch::start();
         daemon = machine.start();
-        slowest = slowest.max(since.elapsed());
+        figures.slowest_start = figures.slowest_start.max(since.elapsed());
         let faults = load.faults(&daemon, &known, &driver);
-        assert!(faults.is_empty(), "cut {life}, {how:?} survived: {faults:#?}");
+        assert!(faults.is_empty(), "cut {}, {how:?} survived: {faults:#?}", figures.cuts);
     }
-    let writes = load.end(&daemon, &driver);
+    figures.writes += load.end(&daemon, &driver);
     let doubled = doubled(&driver);
     assert!(doubled.is_empty(), "{doubled:?} in {:?}", driver.ledger());
-    println!(
-        "{cuts} power cuts (nothing, everything, some of the rest survived: {left:?}) and {early} on the way up, \
-         {writes} acknowledged writes, {} acts, {} questions, {} MiB of disk log, sled was lost {} times, slowest start {slowest:?}",
-        driver.count("acted"),
-        driver.count("query"),
-        machine.logged >> 20,
-        machine.moved_away,
-    );
+    figures.acts += driver.count("acted");
+    figures.questions += driver.count("query");
+    figures.sled_lost += machine.moved_away;
     daemon.stop();
 }
 
