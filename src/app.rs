@@ -5,32 +5,37 @@
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
 mod effects;
+mod end;
 mod live;
 mod observe;
+mod read_only;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::watch::{Reload, ReloadError, Reloaded, Watch};
-use crate::config::{self, Config, Loaded, Mistake, Overrides};
+use crate::config::{self, Config, Loaded, Mistake, Overrides, Storage};
 use crate::engine::{Configured, Engine, Input};
 use crate::executors::Executors;
 use crate::http::{self, Shared};
 use crate::notices::Notices;
 use crate::providers::http_client::HttpClient;
-use crate::store::{self, Appender, StoreError};
+use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError};
+use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
-use crate::writer::{self, Cause, Inlet, Writer};
+use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
 use effects::Hands;
+use end::{chain, failed, unusable};
 use live::{Live, Signals, Tasks};
 use observe::Telemetry;
 
@@ -44,9 +49,6 @@ pub const EXIT_STORE: u8 = 78;
 /// stays below the 10 s that a stop may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long the store has to close.
-const CLOSE: Duration = Duration::from_secs(3);
-
 /// What `remedyd serve` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -54,6 +56,8 @@ pub struct Options {
     pub config_file: PathBuf,
     /// `--web.listen-address`, `--storage.path`
     pub overrides: Overrides,
+    /// Hears what sled says of its own troubles.
+    pub sled: SledAlarm,
 }
 
 /// Runs until a signal or a failure ends it. Logging is set up.
@@ -76,11 +80,6 @@ pub fn serve(options: &Options) -> ExitCode {
     code
 }
 
-fn failed(what: &str) -> ExitCode {
-    error!("{what}");
-    ExitCode::FAILURE
-}
-
 async fn run(options: &Options, loaded: Loaded) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -94,30 +93,26 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
             Err(error) => return failed(&format!("{error}: {}", source_of(&error))),
         }
     }
-    let daemon = match Daemon::build(options, loaded).await {
-        Ok(daemon) => daemon,
-        Err(NotBuilt::Store(error)) => {
-            error!("the store cannot be used: {}", chain(&error));
-            // A full disk gets better by itself, or by somebody who knows nothing of us: worth another start.
-            return if error.is_want_of_room() { ExitCode::FAILURE } else { ExitCode::from(EXIT_STORE) };
-        }
-        Err(NotBuilt::Other(why)) => return failed(&why),
+    let metrics_of_store: Arc<OnceLock<Arc<Metrics>>> = Arc::default();
+    let opened = match open_store(&loaded.config.storage, Arc::clone(&metrics_of_store)).await {
+        Ok(Opening::Ready(opened)) => *opened,
+        Ok(Opening::ReadOnly(store)) => return read_only::serve(&loaded.config, store, listeners, &mut signals).await,
+        Err(error) => return unusable(&error),
     };
-    daemon.run(listeners, &mut signals).await
-}
-
-/// Why the daemon did not come up.
-enum NotBuilt {
-    Store(StoreError),
-    Other(String),
+    match Daemon::build(options, loaded, opened, &metrics_of_store) {
+        Ok(daemon) => daemon.run(listeners, &mut signals).await,
+        Err(code) => code,
+    }
 }
 
 /// Everything that runs.
 struct Daemon {
     config_file: PathBuf,
+    /// Of this process, whatever a later configuration says.
+    storage: PathBuf,
     config: watch::Sender<Arc<Config>>,
     shared: Shared,
-    ready: watch::Sender<Result<(), &'static str>>,
+    restored: Option<Restored>,
     reload: Reload,
     watch: Watch,
     reloaded: mpsc::Receiver<Reloaded>,
@@ -126,13 +121,17 @@ struct Daemon {
     writer: JoinHandle<Result<Appender, StoreError>>,
     fatal: store::Fatal,
     stop_writer: oneshot::Sender<()>,
+    sled: SledAlarm,
 }
 
 impl Daemon {
-    async fn build(options: &Options, loaded: Loaded) -> Result<Self, NotBuilt> {
+    fn build(
+        options: &Options,
+        loaded: Loaded,
+        opened: Opened,
+        metrics_of_store: &OnceLock<Arc<Metrics>>,
+    ) -> Result<Self, ExitCode> {
         let first = Arc::new(loaded.config.clone());
-        let metrics_of_store: Arc<std::sync::OnceLock<Arc<Metrics>>> = Arc::default();
-        let opened = open_store(first.storage.path.clone(), Arc::clone(&metrics_of_store)).await?;
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
         metrics.configured(known(&first), clock.now());
@@ -148,18 +147,20 @@ impl Daemon {
         );
         let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), is_watched());
         let (inlet, receivers) = writer::inlet(writer::LANE);
+        let door = inlet.door().clone();
+        door.close("starting");
         let (effects_out, effects) = mpsc::unbounded_channel();
         let (stop_writer, stopped) = oneshot::channel();
         let clock_of_writer = Arc::clone(&clock);
-        let writer = Writer::new(engine, opened.appender, clock_of_writer, receivers, effects_out, Box::new(telemetry));
+        let observer = Box::new(telemetry);
+        let writer = Writer::new(engine, opened.appender, clock_of_writer, receivers, door, effects_out, observer);
         let runtime = Handle::current();
         let writer = tokio::task::spawn_blocking(move || writer.run(&runtime, stopped));
 
         let (config, config_out) = watch::channel(Arc::clone(&first));
-        let other = |error: &dyn std::error::Error| NotBuilt::Other(chain(error));
-        let client = HttpClient::new().map_err(|error| other(&error))?;
+        let client = HttpClient::new().map_err(|error| failed(&chain(&error)))?;
         let operations = first.storage.path.join("operations");
-        let io = |source| NotBuilt::Store(StoreError::Io { action: "use", path: operations.clone(), source });
+        let io = |source| unusable(&StoreError::Io { action: "use", path: operations.clone(), source });
         let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
         let hands = Arc::new(Hands {
@@ -177,15 +178,16 @@ impl Daemon {
 
         let (reloaded_out, reloaded) = mpsc::channel(1);
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
-        let (ready, ready_out) = watch::channel(Err("starting"));
-        let shared = Shared::new(inlet, opened.reader, config_out, metrics, ready_out, reload_hook(reload.clone()));
+        let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
         let fatal = opened.fatal;
         let config_file = options.config_file.clone();
+        let storage = first.storage.path.clone();
         Ok(Self {
             config_file,
+            storage,
             config,
             shared,
-            ready,
+            restored: opened.restored,
             reload,
             watch,
             reloaded,
@@ -194,52 +196,41 @@ impl Daemon {
             writer,
             fatal,
             stop_writer,
+            sled: options.sled.clone(),
         })
     }
 
     async fn run(mut self, listeners: Vec<TcpListener>, signals: &mut Signals) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
-        let mut servers = JoinSet::new();
-        let mut bound = Vec::new();
         let mut watching = tokio::spawn(self.watch.run());
-        // Not inside the `match`: a borrow there would last as long as the daemon, and no reload could replace it.
-        let first = self.config.borrow().clone();
-        let code = match begin(&self.shared.inlet, &first).await {
-            Ok(()) => {
-                for listener in listeners {
-                    if let Ok(address) = listener.local_addr() {
-                        info!(%address, "listening on http://{address}");
-                        bound.push(address);
-                    }
-                    let router = http::router(self.shared.clone());
-                    servers.spawn(http::server::serve(listener, router, stopping.clone(), DRAIN));
-                }
-                let _ = self.ready.send_replace(Ok(()));
-                notify(&[sd_notify::NotifyState::Ready]);
-                info!("ready");
-                let mut live = Live {
-                    config: &self.config,
-                    shared: &self.shared,
-                    hands: &self.hands,
-                    reload: &self.reload,
-                    config_file: &self.config_file,
-                    bound,
-                };
-                let mut tasks = Tasks {
-                    signals,
-                    reloaded: &mut self.reloaded,
-                    writer: &mut self.writer,
-                    fatal: &mut self.fatal,
-                    servers: &mut servers,
-                    watching: &mut watching,
-                    hands: &mut self.hand_tasks,
-                };
-                live.run(&mut tasks).await
-            }
-            // Only a writer that is gone refuses them; its own end says why.
-            Err(_) => writer_ended((&mut self.writer).await),
+        let (mut servers, bound) = listen(listeners, &self.shared, &stopping);
+        // Reads are answered from here on. What is missing may be room on the disk, for which nobody should start us anew.
+        notify(&[sd_notify::NotifyState::Ready]);
+        let mut live = Live {
+            config: &self.config,
+            shared: &self.shared,
+            hands: &self.hands,
+            reload: &self.reload,
+            config_file: &self.config_file,
+            storage: &self.storage,
+            bound,
         };
-        let _ = self.ready.send_replace(Err("stopping"));
+        let mut tasks = Tasks {
+            signals,
+            reloaded: &mut self.reloaded,
+            writer: &mut self.writer,
+            fatal: &mut self.fatal,
+            servers: &mut servers,
+            watching: &mut watching,
+            hands: &mut self.hand_tasks,
+            sled: &self.sled,
+        };
+        // Before the loop: a borrow inside would last as long as the daemon, and no reload could replace it.
+        let first = self.config.borrow().clone();
+        let begun = begin(&self.shared.inlet, self.restored.take(), &first);
+        self.sled.hush();
+        let code = live.run(&mut tasks, begun).await;
+        self.shared.inlet.door().stop();
         notify(&[sd_notify::NotifyState::Stopping]);
         watching.abort();
         if code != ExitCode::SUCCESS {
@@ -258,24 +249,44 @@ impl Daemon {
             return code;
         }
         let _ = self.stop_writer.send(());
-        close(self.writer.await, code).await
+        end::close(&self.storage, self.writer.await, code).await
     }
 }
 
-async fn configure(inlet: &Inlet, config: &Config) -> Result<(), String> {
-    let configured = Configured {
+/// Listeners that answer from now on, and where.
+fn listen(
+    listeners: Vec<TcpListener>,
+    shared: &Shared,
+    stopping: &watch::Receiver<bool>,
+) -> (JoinSet<usize>, Vec<SocketAddr>) {
+    let (mut servers, mut bound) = (JoinSet::new(), Vec::new());
+    for listener in listeners {
+        if let Ok(address) = listener.local_addr() {
+            info!(%address, "listening on http://{address}");
+            bound.push(address);
+        }
+        servers.spawn(http::server::serve(listener, http::router(shared.clone()), stopping.clone(), DRAIN));
+    }
+    (servers, bound)
+}
+
+fn configured(config: &Config) -> Input {
+    Input::Configured(Box::new(Configured {
         settings: Arc::clone(&config.settings),
         clusters: config.clusters.clone(),
         instances: config.instances.clone(),
-    };
-    let input = Input::Configured(Box::new(configured));
-    inlet.report(Cause::system(), input).await.map(|_| ()).map_err(|error| error.to_string())
+    }))
 }
 
-/// The first two inputs: what exists and by which rules, and what was pending when the last process ended.
-async fn begin(inlet: &Inlet, config: &Config) -> Result<(), String> {
-    configure(inlet, config).await?;
-    inlet.report(Cause::system(), Input::Started).await.map(|_| ()).map_err(|error| error.to_string())
+/// The first inputs: that the store was restored, if it was; what exists and by which rules; and what was pending when the
+/// last process ended. They wait for room on the disk. An error only where the writer is gone, whose own end says why.
+async fn begin(inlet: &Inlet, restored: Option<Restored>, config: &Config) -> Result<(), Unavailable> {
+    if let Some(Restored { epoch, why }) = restored {
+        inlet.report(Cause::system(), Input::Restored { epoch, why }).await?;
+    }
+    inlet.report(Cause::system(), configured(config)).await?;
+    inlet.report(Cause::system(), Input::Started).await?;
+    Ok(())
 }
 
 /// The names of the configuration that are label values.
@@ -287,48 +298,17 @@ fn known(config: &Config) -> Known {
     }
 }
 
-async fn open_store(path: PathBuf, metrics: Arc<std::sync::OnceLock<Arc<Metrics>>>) -> Result<store::Opened, NotBuilt> {
+async fn open_store(storage: &Storage, metrics: Arc<OnceLock<Arc<Metrics>>>) -> Result<Opening, StoreError> {
     let observe = move |took: Duration| {
         if let Some(metrics) = metrics.get() {
             metrics.fsync(took);
         }
     };
-    let options = store::Options { synced: Box::new(observe) };
+    let room = RoomWanted { min_free: storage.min_free, ballast: storage.ballast };
+    let options = store::Options { synced: Box::new(observe), room };
+    let path = storage.path.clone();
     let opened = tokio::task::spawn_blocking(move || store::open(&path, options)).await;
-    opened.map_err(|error| NotBuilt::Other(format!("opening the store ended badly: {error}")))?.map_err(NotBuilt::Store)
-}
-
-fn writer_ended(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>) -> ExitCode {
-    match ended {
-        Ok(Ok(_)) => failed("the writer ended by itself"),
-        Ok(Err(error)) => store_failed(&error),
-        Err(error) => failed(&format!("the writer ended badly: {error}")),
-    }
-}
-
-/// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk.
-fn store_failed(error: &StoreError) -> ExitCode {
-    failed(&format!("the store failed, so nothing more is done: {}", chain(error)))
-}
-
-async fn close(ended: Result<Result<Appender, StoreError>, tokio::task::JoinError>, code: ExitCode) -> ExitCode {
-    let appender = match ended {
-        Ok(Ok(appender)) => appender,
-        ended @ (Ok(Err(_)) | Err(_)) => return writer_ended(ended),
-    };
-    let closed = tokio::task::spawn_blocking(move || appender.close());
-    match tokio::time::timeout(CLOSE, closed).await {
-        Ok(Ok(Ok(()))) => {
-            info!("stopped");
-            code
-        }
-        Ok(Ok(Err(error))) => failed(&format!("the store did not close cleanly: {}", chain(&error))),
-        Ok(Err(error)) => failed(&format!("closing the store ended badly: {error}")),
-        Err(_) => {
-            warn!("the store takes long to close; the next start applies what is missing from the journal");
-            code
-        }
-    }
+    opened.unwrap_or_else(|error| Err(StoreError::Unreadable(format!("opening it ended badly: {error}"))))
 }
 
 fn reload_hook(reload: Reload) -> http::Reload {
@@ -354,18 +334,6 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 
 fn warn_about(warnings: &[Mistake]) {
     warnings.iter().for_each(|warning| warn!("{warning}"));
-}
-
-/// An error and everything below it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 fn source_of(error: &dyn std::error::Error) -> String {

@@ -48,9 +48,9 @@ struct Source {
 }
 
 impl Source {
-    fn options(self) -> Options {
+    fn options(self) -> (PathBuf, Overrides) {
         let Self { config_file, listen, storage_path } = self;
-        Options { config_file, overrides: Overrides { listen, storage_path } }
+        (config_file, Overrides { listen, storage_path })
     }
 }
 
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(asked) => serve(asked),
         Verb::Check(asked) => {
-            let Options { config_file, overrides } = asked.options();
+            let (config_file, overrides) = asked.options();
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
@@ -107,11 +107,16 @@ fn main() -> ExitCode {
 }
 
 fn serve(asked: Serve) -> ExitCode {
-    if let Err(error) = logs::init(asked.log_level, asked.log_format) {
-        eprintln!("remedyd: {error}");
-        return ExitCode::FAILURE;
+    match logs::init(asked.log_level, asked.log_format) {
+        Ok(sled) => {
+            let (config_file, overrides) = asked.source.options();
+            app::serve(&Options { config_file, overrides, sled })
+        }
+        Err(error) => {
+            eprintln!("remedyd: {error}");
+            ExitCode::FAILURE
+        }
     }
-    app::serve(&asked.source.options())
 }
 
 fn new_token(asked: NewToken) -> ExitCode {

@@ -4,6 +4,9 @@
 //! came while a turn was on its way to disk is the next turn, so the load itself makes the batches. A commit that fails
 //! ends the process: start-up, which folds memory from disk, is the recovery that is tested every day.
 
+mod inlet;
+
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +17,7 @@ use crate::domain::Timestamp;
 use crate::engine::{Change, Decision, Effect, Engine, Input, Reply};
 use crate::store::{Port, StoreError};
 
-/// How many inputs may wait in each lane of the daemon. A webhook chunk is one input, so this bounds what a storm can pile up.
-pub const LANE: usize = 1024;
+pub use inlet::{Answer, Door, Envelope, Inlet, LANE, Receivers, Unavailable, inlet};
 
 /// When a turn stops to step and commits (SAFETY S2).
 const TURN_TIME: Duration = Duration::from_millis(2);
@@ -25,6 +27,9 @@ pub const TURN_ALERTS: usize = 256;
 
 /// The longest silence of the writer: an empty tick proves to systemd's watchdog that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How often the disk is looked at again while it has no room.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who caused an input, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,95 +47,6 @@ impl Cause {
     }
 }
 
-/// An input with its cause and the way back.
-#[derive(Debug)]
-pub struct Envelope {
-    /// Who caused it.
-    pub cause: Cause,
-    /// What happened.
-    pub input: Input,
-    /// Where the reply goes, once it is on disk.
-    pub reply: oneshot::Sender<Reply>,
-}
-
-/// The door in, for everybody: bounded, so that a storm waits outside.
-#[derive(Clone, Debug)]
-pub struct Inlet {
-    commands: mpsc::Sender<Envelope>,
-    signals: mpsc::Sender<Envelope>,
-}
-
-/// The writer's end of the [`Inlet`].
-#[derive(Debug)]
-pub struct Receivers {
-    /// Commands of people and results of effects: taken first.
-    pub commands: mpsc::Receiver<Envelope>,
-    /// Deliveries of alerts.
-    pub signals: mpsc::Receiver<Envelope>,
-}
-
-/// The door and its other side, with room for `capacity` envelopes in each lane.
-pub fn inlet(capacity: usize) -> (Inlet, Receivers) {
-    let (commands, asked) = mpsc::channel(capacity);
-    let (signals, told) = mpsc::channel(capacity);
-    (Inlet { commands, signals }, Receivers { commands: asked, signals: told })
-}
-
-/// The writer is too busy or is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// The queue is full or the store lags behind; nothing was taken, and trying again soon will help.
-    #[error("overloaded: try again in a moment")]
-    Overloaded,
-    /// The daemon is stopping. What was sent may have been taken or not.
-    #[error("shutting down")]
-    Stopping,
-}
-
-impl Inlet {
-    /// Sends an input and waits until what it changed is on disk.
-    ///
-    /// # Errors
-    /// [`Unavailable::Overloaded`] where the lane is full, [`Unavailable::Stopping`] where the writer is gone.
-    pub async fn submit(&self, cause: Cause, input: Input) -> Result<Reply, Unavailable> {
-        let (envelope, answer) = envelope(cause, input);
-        self.lane(&envelope.input).try_send(envelope).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
-        })?;
-        answer.await.map_err(|_| Unavailable::Stopping)
-    }
-
-    /// The same for the results of effects, which must not be lost to a full lane: it waits for a place.
-    ///
-    /// # Errors
-    /// [`Unavailable::Stopping`] where the writer is gone.
-    pub async fn report(&self, cause: Cause, input: Input) -> Result<Reply, Unavailable> {
-        let (envelope, answer) = envelope(cause, input);
-        self.lane(&envelope.input).send(envelope).await.map_err(|_| Unavailable::Stopping)?;
-        answer.await.map_err(|_| Unavailable::Stopping)
-    }
-
-    fn lane(&self, input: &Input) -> &mpsc::Sender<Envelope> {
-        match input {
-            Input::Delivered(_) => &self.signals,
-            Input::Restored { .. }
-            | Input::Configured(_)
-            | Input::Started
-            | Input::Asked(..)
-            | Input::Acted { .. }
-            | Input::Looked { .. }
-            | Input::Notified { .. }
-            | Input::Tick => &self.commands,
-        }
-    }
-}
-
-fn envelope(cause: Cause, input: Input) -> (Envelope, oneshot::Receiver<Reply>) {
-    let (reply, answer) = oneshot::channel();
-    (Envelope { cause, input, reply }, answer)
-}
-
 /// Who is told of every turn that is on disk: the metrics.
 pub trait Observer: Send {
     /// The changes of one committed step, in order, and what rules decided in it.
@@ -145,6 +61,9 @@ pub struct Writer<P> {
     port: P,
     clock: std::sync::Arc<Clock>,
     lanes: Receivers,
+    door: Door,
+    /// Results that came while the disk had no room: taken first once it has.
+    kept: VecDeque<Envelope>,
     effects: mpsc::UnboundedSender<Effect>,
     observer: Box<dyn Observer>,
 }
@@ -154,7 +73,7 @@ pub struct Writer<P> {
 struct Turn {
     steps: Vec<(Vec<Change>, Vec<Decision>)>,
     effects: Vec<Effect>,
-    replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+    replies: Vec<(oneshot::Sender<Answer>, Reply)>,
     alerts: usize,
 }
 
@@ -177,7 +96,7 @@ impl Committed {
         }
         for (sender, reply) in self.0.replies {
             // Who asked may have gone; what they asked for is done.
-            let _ = sender.send(reply);
+            let _ = sender.send(Ok(reply));
         }
     }
 }
@@ -190,10 +109,11 @@ impl<P: Port> Writer<P> {
         port: P,
         clock: std::sync::Arc<Clock>,
         lanes: Receivers,
+        door: Door,
         effects: mpsc::UnboundedSender<Effect>,
         observer: Box<dyn Observer>,
     ) -> Self {
-        Self { engine, port, clock, lanes, effects, observer }
+        Self { engine, port, clock, lanes, door, kept: VecDeque::new(), effects, observer }
     }
 
     /// Runs until `stop` says so and everything queued is on disk; gives the store back to be closed.
@@ -215,12 +135,25 @@ impl<P: Port> Writer<P> {
                     return Ok(self.port);
                 }
             };
+            // Looked at right before the turn: what waited for an input may have waited for long.
+            if let Err(shortage) = self.port.room()? {
+                self.door.set_room(Err(&shortage));
+                self.kept.extend(first.and_then(|envelope| envelope.refuse(&shortage)));
+                if runtime.block_on(self.wait_for_room(&shortage, &mut stop)) {
+                    return Ok(self.port);
+                }
+                continue;
+            }
+            self.door.set_room(Ok(()));
             self.turn(first)?;
         }
     }
 
-    /// Waits for an input or for the next deadline, commands first.
+    /// Waits for an input or for the next deadline: what was kept first, then commands.
     async fn wait(&mut self, stop: &mut oneshot::Receiver<()>) -> Woken {
+        if let Some(kept) = self.kept.pop_front() {
+            return Woken::Input(Box::new(kept));
+        }
         let pause = match self.engine.next_deadline() {
             Some(deadline) => deadline.since(self.clock.now()).min(HEARTBEAT),
             None => HEARTBEAT,
@@ -232,6 +165,26 @@ impl<P: Port> Writer<P> {
             () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
             Some(envelope) = self.lanes.signals.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(pause) => Woken::Time,
+        }
+    }
+
+    /// A moment without room: who can ask again is refused, what must not be lost is kept, and nothing is stepped. Says
+    /// whether it is time to stop; what is kept is then still pending on disk.
+    async fn wait_for_room(&mut self, shortage: &str, stop: &mut oneshot::Receiver<()>) -> bool {
+        self.observer.turned(self.port.lag().changes as u64);
+        let pause = tokio::time::sleep(LOOK_AGAIN);
+        tokio::pin!(pause);
+        loop {
+            let came = tokio::select! {
+                biased;
+                _ = &mut *stop => return true,
+                () = &mut pause => return false,
+                Some(envelope) = self.lanes.commands.recv() => envelope,
+                Some(envelope) = self.lanes.signals.recv() => envelope,
+            };
+            if let Some(kept) = came.refuse(shortage) {
+                self.kept.push_back(kept);
+            }
         }
     }
 
@@ -247,7 +200,7 @@ impl<P: Port> Writer<P> {
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
             self.step(&mut turn, Cause::system(), Input::Tick, None)?;
         }
-        while let Some(Envelope { cause, input, reply }) = next {
+        while let Some(Envelope { cause, input, reply, .. }) = next {
             self.step(&mut turn, cause, input, Some(reply))?;
             let is_full = turn.alerts >= TURN_ALERTS || watch.elapsed() >= TURN_TIME;
             next = if is_full { None } else { self.queued() };
@@ -265,7 +218,7 @@ impl<P: Port> Writer<P> {
         turn: &mut Turn,
         cause: Cause,
         input: Input,
-        reply: Option<oneshot::Sender<Reply>>,
+        reply: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), StoreError> {
         if let Input::Delivered(delivery) = &input {
             turn.alerts += delivery.reports.len() + delivery.dead.len();

@@ -59,7 +59,7 @@ fn promtool_accepts_the_example_for_prometheus_itself() {
 }
 
 /// Every family of ours; one that is missing was lost, one that is new belongs here and into the interface.
-const FAMILIES: [&str; 22] = [
+const FAMILIES: [&str; 24] = [
     "remedyd_alerts_dead_lettered_total",
     "remedyd_alerts_merged_total",
     "remedyd_alerts_received_total",
@@ -70,6 +70,7 @@ const FAMILIES: [&str; 22] = [
     "remedyd_config_last_reload_successful",
     "remedyd_decisions_total",
     "remedyd_detection_to_open_seconds",
+    "remedyd_execution_enabled",
     "remedyd_held",
     "remedyd_http_request_duration_seconds",
     "remedyd_http_requests_total",
@@ -80,6 +81,7 @@ const FAMILIES: [&str; 22] = [
     "remedyd_remediations",
     "remedyd_remediations_opened_total",
     "remedyd_store_applied_lag_changes",
+    "remedyd_store_writable",
     "process_cpu_seconds_total",
     "process_start_time_seconds",
 ];

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -11,11 +12,33 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::effects::Hands;
-use super::{configure, failed, known, store_failed, warn_about, writer_ended};
+use super::end::{failed, store_failed, writer_ended};
+use super::{configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
 use crate::config::{Config, Loaded, Mistake};
 use crate::http::Shared;
-use crate::store::{self, Appender, StoreError};
+use crate::store::{self, Appender, Reader, StoreError};
+use crate::telemetry::logs::SledAlarm;
+use crate::writer::{Cause, Unavailable};
+
+/// A commit that takes longer than this will not end well (S4): the disk hangs, and nobody can say what it holds.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const COMMIT_LOOK: Duration = Duration::from_secs(1);
+
+/// Ends the process where a commit hangs. Seen twice in a row: a process that was stopped and goes on is no hanging disk.
+fn commit_must_end(reader: &Reader, slow: &mut u32) {
+    let took = reader.commit_under_way().filter(|took| *took > COMMIT_WITHIN);
+    *slow = took.map_or(0, |_| *slow + 1);
+    if let Some(took) = took.filter(|_| *slow > 1) {
+        error!(
+            "a commit has been under way for {took:?}: the disk hangs, and so does everything that must be remembered"
+        );
+        // The thread that hangs would hold up every orderly end.
+        std::process::abort();
+    }
+}
 
 /// What runs while the daemon is up.
 pub struct Live<'a> {
@@ -29,6 +52,8 @@ pub struct Live<'a> {
     pub reload: &'a Reload,
     /// Which file it was started with.
     pub config_file: &'a Path,
+    /// The store of this process, whatever a later configuration says.
+    pub storage: &'a Path,
     /// Where this process listens, whatever a later configuration says.
     pub bound: Vec<SocketAddr>,
 }
@@ -54,6 +79,19 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Waits for the one that says to stop, where there is nothing to load again.
+    pub async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return info!("SIGTERM: stopping"),
+                _ = self.interrupt.recv() => return info!("SIGINT: stopping"),
+                _ = self.hang_up.recv() => warn!("SIGHUP: read-only, so nothing is loaded"),
+            }
+        }
+    }
+}
+
 /// Everything whose end is watched.
 pub struct Tasks<'a> {
     /// What the operator says.
@@ -70,20 +108,39 @@ pub struct Tasks<'a> {
     pub watching: &'a mut JoinHandle<()>,
     /// The carrying out of effects.
     pub hands: &'a mut JoinSet<()>,
+    /// What sled says of its own troubles.
+    pub sled: &'a SledAlarm,
 }
 
 impl Live<'_> {
     /// Runs until a signal or a failure says how the daemon ends.
-    pub async fn run(&mut self, tasks: &mut Tasks<'_>) -> ExitCode {
+    pub async fn run(
+        &mut self,
+        tasks: &mut Tasks<'_>,
+        begun: impl Future<Output = Result<(), Unavailable>>,
+    ) -> ExitCode {
         let Signals { terminate, interrupt, hang_up } = tasks.signals;
+        tokio::pin!(begun);
+        let mut is_begun = false;
+        let (mut looks, mut slow) = (tokio::time::interval(COMMIT_LOOK), 0);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = looks.tick() => commit_must_end(&self.shared.reader, &mut slow),
+                begun = &mut begun, if !is_begun => {
+                    is_begun = true;
+                    if begun.is_ok() {
+                        self.shared.inlet.door().open();
+                        info!("ready");
+                    }
+                }
                 _ = terminate.recv() => { info!("SIGTERM: stopping"); return ExitCode::SUCCESS; }
                 _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
                 _ = hang_up.recv() => self.reload_soon(),
                 Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *tasks.writer => return writer_ended(ended),
-                error = tasks.fatal.wait() => return store_failed(&error),
+                ended = &mut *tasks.writer => return writer_ended(self.storage, ended),
+                error = tasks.fatal.wait() => return store_failed(self.storage, &error),
+                said = tasks.sled.wait() => return store_failed(self.storage, &StoreError::Said(said)),
                 _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
                 _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
                 _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
@@ -127,6 +184,9 @@ impl Live<'_> {
             return Ok(());
         }
         self.check_exposure(&next)?;
+        if let Err(why) = self.shared.inlet.door().is_ready() {
+            return Err(self.mistake("storage.path", format!("no configuration is taken: {why}")));
+        }
         if before.listen != next.listen || before.storage != next.storage {
             warn!("`server.listen` and `[storage]` take effect at the next start");
         }
@@ -135,11 +195,19 @@ impl Live<'_> {
         self.hands.executors.replace_drivers(next.drivers.clone());
         self.hands.notices.replace_receivers(next.receivers.clone());
         self.config.send_replace(Arc::clone(&next));
-        if configure(&self.shared.inlet, &next).await.is_ok() {
-            self.shared.metrics.configured(known(&next), self.hands.clock.now());
-            info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+        match self.shared.inlet.submit(Cause::system(), configured(&next)).await {
+            Ok(_) => {
+                self.shared.metrics.configured(known(&next), self.hands.clock.now());
+                info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+                Ok(())
+            }
+            Err(why) => {
+                self.hands.executors.replace_drivers(before.drivers.clone());
+                self.hands.notices.replace_receivers(before.receivers.clone());
+                self.config.send_replace(before);
+                Err(self.mistake("storage.path", format!("no configuration is taken: {why}")))
+            }
         }
-        Ok(())
     }
 
     /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
@@ -149,7 +217,11 @@ impl Live<'_> {
         let Some(address) = open else { return Ok(()) };
         let what =
             format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
-        let (file, key) = (self.config_file.to_owned(), "auth.tokens_file".to_owned());
-        Err(vec![Mistake { file, line: 1, column: 1, key, what }])
+        Err(self.mistake("auth.tokens_file", what))
+    }
+
+    /// A mistake that no line of a file is to blame for.
+    fn mistake(&self, key: &str, what: String) -> Vec<Mistake> {
+        vec![Mistake { file: self.config_file.to_owned(), line: 1, column: 1, key: key.to_owned(), what }]
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 mod guard;
 mod native;
 mod native_rows;
+mod native_store;
 mod ops;
 pub mod query;
 pub mod routes;
@@ -38,7 +39,7 @@ use self::auth::Asker;
 use self::error::{Fault, Kind};
 use crate::config::Config;
 use crate::engine::{Command, Input, Reply};
-use crate::store::reader::Reader;
+use crate::store::reader::{ReadError, Reader};
 use crate::telemetry::metrics::Metrics;
 use crate::writer::Inlet;
 
@@ -56,8 +57,6 @@ pub struct Shared {
     pub config: watch::Receiver<Arc<Config>>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether we can do our work; the error says what is missing. Starting and stopping are such errors.
-    pub ready: watch::Receiver<Result<(), &'static str>>,
     /// What `POST /-/reload` does.
     pub reload: Reload,
     webhook_room: Arc<Semaphore>,
@@ -70,11 +69,10 @@ impl Shared {
         reader: Reader,
         config: watch::Receiver<Arc<Config>>,
         metrics: Arc<Metrics>,
-        ready: watch::Receiver<Result<(), &'static str>>,
         reload: Reload,
     ) -> Self {
         let webhook_room = Arc::new(Semaphore::new(webhook::room()));
-        Self { inlet, reader, config, metrics, ready, reload, webhook_room }
+        Self { inlet, reader, config, metrics, reload, webhook_room }
     }
 
     fn config(&self) -> Arc<Config> {
@@ -89,7 +87,14 @@ impl Shared {
         self.reader.caught_up().await?;
         let reader = self.reader.clone();
         let answer = tokio::task::spawn_blocking(move || question(&reader)).await;
-        answer.map_err(|error| Fault::new(Kind::Internal, format!("the store could not be asked: {error}")))?
+        // sled 0.34 may panic over a damaged page.
+        let answer = answer.unwrap_or_else(|error| Err(ReadError::Broken(error.to_string()).into()));
+        if let Err(fault) = &answer
+            && fault.kind == Kind::Damaged
+        {
+            self.reader.found_damage(fault.detail.clone());
+        }
+        answer
     }
 
     /// Hands a command of `asker` to the engine and waits until what it changed is on disk.

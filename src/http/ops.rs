@@ -14,8 +14,7 @@ pub(super) async fn healthy() -> &'static str {
 
 /// Whether work is taken.
 pub(super) async fn ready(State(shared): State<Shared>) -> Response {
-    let ready = *shared.ready.borrow();
-    match ready {
+    match shared.inlet.door().is_ready() {
         Ok(()) => "remedyd is ready\n".into_response(),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("remedyd is not ready: {missing}\n")).into_response(),
     }
@@ -31,6 +30,7 @@ pub(super) async fn reload(State(shared): State<Shared>) -> Result<&'static str,
 
 /// Every metric, in the text format.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, Fault> {
+    shared.metrics.set_writable(shared.inlet.door().is_ready().is_ok());
     let text = shared.metrics.render().map_err(|error| Fault::new(Kind::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::error::{self, Fault, Kind};
-use super::{Shared, guard, native, ops, together, webhook};
+use super::{Shared, guard, native, native_store, ops, together, webhook};
 use crate::domain::Role;
 
 /// How errors are worded.
@@ -102,6 +102,9 @@ pub static ROUTES: &[Route] = {
         route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
         route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
         route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),
+
+        route("store", "GET", "/api/v1/store", VIEWER, Problem, || get(native_store::store)),
+        route("enable", "POST", "/api/v1/store/enable", ADMIN, Problem, || post(native_store::enable)),
 
         route("together_whoami", "GET", "/v3/whoami", VIEWER, Together, || get(together::whoami)),
         route("together_clusters", "GET", "/v1/compute/clusters", VIEWER, Together, || get(together::clusters)),

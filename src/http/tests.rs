@@ -158,7 +158,6 @@ struct House {
     /// Kept open; the folder goes with it.
     _store: (Appender, TempDir),
     _config: watch::Sender<Arc<Config>>,
-    _ready: watch::Sender<Result<(), &'static str>>,
 }
 
 fn token(role: &str) -> String {
@@ -231,7 +230,7 @@ fn furnished(
                 Some(envelope) = lanes.signals.recv() => envelope,
                 else => return,
             };
-            let Envelope { cause, input, reply: back } = envelope;
+            let Envelope { cause, input, reply: back, .. } = envelope;
             let answer = match &input {
                 Input::Delivered(Delivery { reports, dead, .. }) => {
                     Reply::Received { stored: reports.len() as u64, merged: 0, dead_lettered: dead.len() as u64 }
@@ -240,21 +239,21 @@ fn furnished(
                 other => panic!("{}", other.kind()),
             };
             log.lock().unwrap().push((cause, input));
-            let _ = back.send(answer);
+            let _ = back.send(Ok(answer));
         }
     });
     let metrics = Arc::new(Metrics::new(at(1)));
     metrics.configured(Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() }, at(2));
     let (config_sender, config) = watch::channel(Arc::new(config));
-    let (ready_sender, ready) = watch::channel(Ok(()));
     let (reader, store) = store(rows);
-    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), ready, reload);
-    House { router: router(shared), seen, metrics, _store: store, _config: config_sender, _ready: ready_sender }
+    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
+    House { router: router(shared), seen, metrics, _store: store, _config: config_sender }
 }
 
 fn store(rows: &[Change]) -> (Reader, (Appender, TempDir)) {
     let folder = TempDir::new().unwrap();
-    let Opened { mut appender, reader, .. } = store::open(folder.path(), store::Options::default()).unwrap();
+    let opening = store::open(folder.path(), store::Options::default()).unwrap();
+    let Opened { mut appender, reader, .. } = opening.for_writing().unwrap();
     appender.stage(&crate::writer::Cause::system(), "test", rows);
     appender.commit(at(1)).unwrap();
     (reader, (appender, folder))

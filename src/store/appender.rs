@@ -1,6 +1,7 @@
 //! The writer's port to the store: see the past, stage the steps of a turn, commit it.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,28 @@ use serde::Serialize;
 use super::applier::Applier;
 use super::codec::{self, Entry};
 use super::database::{Applied, Turn};
+use super::identity::{self, Identity};
 use super::journal::{Draft, Journal};
 use super::lock::Lock;
 use super::overlay::Overlay;
 use super::past::Stored;
 use super::progress::{Lag, Progress};
+use super::room::Room;
+use super::sentinel::{Mark, Sentinel};
 use super::{Port, StoreError};
 use crate::clock::Stopwatch;
 use crate::domain::Timestamp;
-use crate::engine::{Change, Past, PastKey};
+use crate::engine::{Change, EffectKind, Past, PastKey};
 use crate::writer::Cause;
 
 /// The one writing end of an open store.
 pub struct Appender {
+    pub(super) dir: PathBuf,
     pub(super) journal: Journal,
+    pub(super) sentinel: Sentinel,
+    pub(super) room: Room,
+    /// The life that begins, while it is not on disk that it may not act.
+    pub(super) adopts: Option<Identity>,
     pub(super) applier: Applier,
     pub(super) stored: Stored,
     pub(super) overlay: Arc<Overlay>,
@@ -32,6 +41,10 @@ pub struct Appender {
     pub(super) lock: Arc<Lock>,
     pub(super) draft: Draft,
     pub(super) entries: Vec<Entry>,
+    /// The turn lets an act out.
+    pub(super) has_act: bool,
+    /// The turn begins another life of the store.
+    pub(super) has_begun: bool,
     /// A commit is under way or has failed; then nothing is taken any more.
     pub(super) failed: bool,
 }
@@ -53,6 +66,8 @@ impl Port for Appender {
         if changes.is_empty() {
             return;
         }
+        self.has_act |= changes.iter().any(is_act);
+        self.has_begun |= changes.iter().any(|change| matches!(change, Change::Execution(_)));
         let staged = self.entries.len();
         self.entries.extend(changes.iter().map(codec::encode));
         let entries = &self.entries[staged..];
@@ -69,6 +84,7 @@ impl Port for Appender {
             return Ok(self.journal.seq());
         }
         self.failed = true;
+        self.progress.begin_commit();
         let draft = std::mem::take(&mut self.draft);
         let entries = std::mem::take(&mut self.entries);
         let synced = &self.synced;
@@ -78,10 +94,23 @@ impl Port for Appender {
             synced(watch.elapsed());
             Ok(())
         })?;
+        let chain = self.journal.chain();
+        self.sentinel.note(Mark { seq, chain })?;
+        if std::mem::take(&mut self.has_act) {
+            self.sentinel.sync()?;
+        }
+        if let Some(identity) = self.adopts.take_if(|_| self.has_begun) {
+            identity::write(&self.dir, identity)?;
+        }
+        self.has_begun = false;
         self.progress.commit(seq, entries.len());
-        self.applier.send(Turn { applied: Applied { seq, at, chain: self.journal.chain() }, entries })?;
+        self.applier.send(Turn { applied: Applied { seq, at, chain }, entries })?;
         self.failed = false;
         Ok(seq)
+    }
+
+    fn room(&mut self) -> Result<Result<(), String>, StoreError> {
+        self.room.is_there()
     }
 
     fn lag(&self) -> Lag {
@@ -89,14 +118,23 @@ impl Port for Appender {
     }
 }
 
+fn is_act(change: &Change) -> bool {
+    matches!(change, Change::Pending(effect) if matches!(effect.kind, EffectKind::Call(_)))
+}
+
 impl Appender {
-    /// Waits until sled has every committed turn, and syncs it. The folder is free once the last reader has gone too.
+    /// Waits until sled has every committed turn, and syncs it; the journal gets an empty last segment, so that sled alone
+    /// holds everything. The folder is free once the last reader has gone too.
     ///
     /// # Errors
     /// sled failed. Nothing is lost: the journal has every turn.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self { applier, db, lock, .. } = self;
+        let Self { applier, db, lock, mut journal, .. } = self;
         applier.close();
+        if let Err(error) = journal.end_segment() {
+            // Sled has everything all the same, and the last segment says so; a full disk is a reason.
+            tracing::warn!("the journal's last segment was not ended: {error}");
+        }
         db.flush()?;
         drop(lock);
         Ok(())

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::{fs, io};
+use std::time::Duration;
+use std::{fs, io, thread};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use super::index;
 use super::journal::Chain;
 use super::keys::{APPLIED, SCHEMA};
 use super::overlay::Overlay;
+use crate::clock::Stopwatch;
 use crate::domain::Timestamp;
 
 /// How many rows one batch changes at most.
@@ -27,6 +29,10 @@ const CACHE_BYTES: u64 = 16 << 20;
 
 /// How often sled's own thread syncs and collects garbage. Without it the files would grow for ever.
 const FLUSH_MS: u64 = 500;
+
+/// How long the threads of a sled that was dropped have to let go of its files, and how often that is looked at.
+const LET_GO: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Up to which turn sled has everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,15 +62,26 @@ pub fn open(dir: &Path, has_journal: bool) -> Result<sled::Db, StoreError> {
         .flush_every_ms(Some(FLUSH_MS))
         .use_compression(false);
     let unopenable = |why: String| StoreError::Unopenable { path: dir.to_owned(), why };
-    let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Err(sled::Error::Io(source))) if source.kind() == io::ErrorKind::StorageFull => {
-            return Err(io("open")(source));
+    let waited = Stopwatch::start();
+    let db = loop {
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => break db,
+            Ok(Err(error)) if is_still_held(&error) && waited.elapsed() < LET_GO => thread::park_timeout(LOOK_AGAIN),
+            Ok(Err(sled::Error::Io(source))) if source.kind() == io::ErrorKind::StorageFull => {
+                return Err(io("open")(source));
+            }
+            Ok(Err(error)) => return Err(unopenable(error.to_string())),
+            Err(_) => return Err(unopenable("sled panicked".to_owned())),
         }
-        Ok(opened) => opened.map_err(|error| unopenable(error.to_string()))?,
-        Err(_) => return Err(unopenable("sled panicked".to_owned())),
     };
     check_form(&db, dir)?;
     Ok(db)
+}
+
+/// Whether sled's own lock is in the way. Our lock keeps every other process out, so it is a thread of a sled that this
+/// one has just dropped.
+fn is_still_held(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(source) if source.to_string().contains("could not acquire lock"))
 }
 
 /// Removes half-written snapshots; sled refuses to open beside one.

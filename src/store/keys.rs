@@ -90,7 +90,7 @@ pub fn of(change: &Change) -> Bytes {
         Change::Alert(row) => made(Kind::Alert, &[row.identity.as_bytes(), &row.episode.to_be_bytes()]),
         Change::Held(row) => held(&row.instance_id),
         Change::HeldGone(id) => held(id),
-        Change::Execution(_) => made(Kind::Execution, &[]),
+        Change::Execution(_) => execution(),
         Change::Pending(row) => pending(row.id),
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),
@@ -130,6 +130,11 @@ pub fn instance(id: &InstanceId) -> Bytes {
 /// The key of the reason for which an instance waits.
 pub fn held(id: &InstanceId) -> Bytes {
     named(Kind::Held, id.as_str())
+}
+
+/// The key of the right to act.
+pub fn execution() -> Bytes {
+    made(Kind::Execution, &[])
 }
 
 /// The key of a dead letter.

@@ -8,6 +8,8 @@ mod appender;
 mod applier;
 mod codec;
 mod database;
+mod fatal;
+mod identity;
 mod index;
 pub mod journal;
 mod keys;
@@ -19,21 +21,26 @@ mod past;
 mod progress;
 pub mod query;
 pub mod reader;
+mod rebuild;
+mod room;
 #[cfg(test)]
 mod samples;
 mod scan;
+mod sentinel;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
 pub use appender::Appender;
-pub use applier::Fatal;
 pub use codec::BadRow;
+pub use fatal::Fatal;
 pub use journal::JournalError;
-pub use open::{Last, Opened, Options, open};
+pub use open::{Last, Opened, Opening, Options, ReadOnly, Restored, open};
 pub use progress::Lag;
 pub use reader::{ReadError, Reader};
+pub use rebuild::suspect;
+pub use room::Wanted as RoomWanted;
 
 use crate::domain::Timestamp;
 use crate::engine::{Change, Past, PastKey};
@@ -65,7 +72,7 @@ pub enum StoreError {
     #[error("sled failed")]
     Sled(#[from] sled::Error),
     /// sled cannot be opened; it can be built anew.
-    #[error("cannot open {}: {why}; moved away, it is built anew from the journal", path.display())]
+    #[error("cannot open {}: {why}", path.display())]
     Unopenable {
         /// sled's folder.
         path: PathBuf,
@@ -73,7 +80,7 @@ pub enum StoreError {
         why: String,
     },
     /// A part of sled's folder is gone; it can be built anew.
-    #[error("{} is missing while {} is there; move the folder away, and it is built anew from the journal", lost.display(), found.display())]
+    #[error("{} is missing while {} is there", lost.display(), found.display())]
     Incomplete {
         /// The file that is gone.
         lost: PathBuf,
@@ -81,7 +88,7 @@ pub enum StoreError {
         found: PathBuf,
     },
     /// sled holds rows of another form; it can be built anew.
-    #[error("{} has form {found}, this version reads form {wanted}; moved away, it is built anew from the journal", path.display())]
+    #[error("{} has form {found}, this version reads form {wanted}", path.display())]
     OtherForm {
         /// sled's folder.
         path: PathBuf,
@@ -104,6 +111,44 @@ pub enum StoreError {
         /// Where they differ.
         seq: u64,
     },
+    /// Turns between what sled has and what the journal begins with are gone.
+    #[error("the journal begins behind turn {journal} while sled has turn {applied}: the turns between are lost")]
+    JournalAhead {
+        /// The turn before its first record.
+        journal: u64,
+        /// The turn that sled has.
+        applied: u64,
+    },
+    /// The store is older than what was acknowledged.
+    #[error("the journal ends at turn {journal} while turn {acknowledged} was acknowledged: the store was rolled back")]
+    RolledBack {
+        /// Its last turn.
+        journal: u64,
+        /// The turn that the sentinel knows.
+        acknowledged: u64,
+    },
+    /// There was a store, and nothing of it is left to read.
+    #[error("{} was a store, and both its journal and sled are gone: bring them back, or use `remedyd store import` with a checkpoint in an empty folder", dir.display())]
+    Gone {
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// sled is damaged, and cannot be built anew.
+    #[error(
+        "sled is damaged ({sled}), and cannot be built anew: {why}; nothing was changed. `remedyd audit verify` says more; else use `remedyd store import` with a checkpoint in an empty folder"
+    )]
+    Beyond {
+        /// What is wrong with sled.
+        sled: String,
+        /// Why the journal does not help.
+        why: String,
+    },
+    /// sled said in its log that something failed, and says it nowhere else (S14): its thread that syncs may be gone.
+    #[error("sled says: {0}")]
+    Said(String),
+    /// sled could not be read while it was in use.
+    #[error("sled cannot be read: {0}")]
+    Unreadable(String),
     /// A row cannot be read.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -125,11 +170,64 @@ impl StoreError {
             | Self::Incomplete { .. }
             | Self::OtherForm { .. }
             | Self::JournalBehind { .. }
+            | Self::JournalAhead { .. }
             | Self::OtherJournal { .. }
+            | Self::RolledBack { .. }
+            | Self::Gone { .. }
+            | Self::Beyond { .. }
+            | Self::Said(_)
+            | Self::Unreadable(_)
             | Self::Row(_)
             | Self::Stopped => return false,
         };
         source.kind() == std::io::ErrorKind::StorageFull
+    }
+
+    /// Whether sled is damaged: it can be built anew from what the journal and the checkpoints hold.
+    pub fn is_damage_of_sled(&self) -> bool {
+        match self {
+            Self::Unopenable { .. }
+            | Self::Incomplete { .. }
+            | Self::OtherForm { .. }
+            | Self::Unreadable(_)
+            | Self::Row(_) => true,
+            Self::Sled(error) => !matches!(error, sled::Error::Io(_) | sled::Error::Unsupported(_)),
+            Self::Locked { .. }
+            | Self::Io { .. }
+            | Self::Journal(_)
+            | Self::JournalBehind { .. }
+            | Self::JournalAhead { .. }
+            | Self::OtherJournal { .. }
+            | Self::RolledBack { .. }
+            | Self::Gone { .. }
+            | Self::Beyond { .. }
+            | Self::Said(_)
+            | Self::Stopped => false,
+        }
+    }
+
+    /// Whether the journal lacks or contradicts what was acknowledged: nothing may be written over that.
+    pub fn is_damage_of_journal(&self) -> bool {
+        match self {
+            Self::Journal(JournalError::Damaged { .. })
+            | Self::JournalBehind { .. }
+            | Self::JournalAhead { .. }
+            | Self::OtherJournal { .. }
+            | Self::RolledBack { .. } => true,
+            Self::Locked { .. }
+            | Self::Io { .. }
+            | Self::Journal(_)
+            | Self::Sled(_)
+            | Self::Unopenable { .. }
+            | Self::Incomplete { .. }
+            | Self::OtherForm { .. }
+            | Self::Gone { .. }
+            | Self::Beyond { .. }
+            | Self::Said(_)
+            | Self::Unreadable(_)
+            | Self::Row(_)
+            | Self::Stopped => false,
+        }
     }
 }
 
@@ -150,6 +248,12 @@ pub trait Port: Send {
     /// # Errors
     /// The turn is not on disk, or nobody can tell; the store takes nothing more.
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Whether the disk has room for another turn; `Err` says in words how much is lacking.
+    ///
+    /// # Errors
+    /// The disk cannot be looked at.
+    fn room(&mut self) -> Result<Result<(), String>, StoreError>;
 
     /// How far sled is behind what is committed.
     fn lag(&self) -> Lag;

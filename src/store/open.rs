@@ -1,4 +1,8 @@
 //! Opening a store: lock it, check what is there, bring sled up to the journal's end, and hand out the two ends.
+//!
+//! sled that is damaged or gone is built anew where the journal holds everything. A journal that lacks or contradicts what
+//! was acknowledged is never written to: the store then opens for reading only. A store that was copied or restored opens
+//! for another life, of which the engine is to be told first.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,29 +13,36 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::info;
+use uuid::Uuid;
 
 use super::appender::Appender;
-use super::applier::{Applier, Fatal};
+use super::applier::Applier;
 use super::database::{self, Applied, Group, Turn};
+use super::fatal::{Alarm, Fatal};
+use super::identity::{self, Found, Identity};
 use super::journal::{Draft, End, Journal, Record, SEGMENT_BYTES};
 use super::lock::Lock;
 use super::overlay::Overlay;
 use super::past::Stored;
 use super::progress::Progress;
 use super::reader::Reader;
-use super::{StoreError, live};
+use super::room::{self, Room};
+use super::sentinel::{self, Mark, Sentinel};
+use super::{StoreError, live, rebuild};
 use crate::domain::Timestamp;
 use crate::engine::Change;
 
-/// What the store tells while it runs.
+/// What the store needs, and what it tells while it runs.
 pub struct Options {
     /// Called after every sync of the journal with the time that it took.
     pub synced: Box<dyn Fn(Duration) + Send>,
+    /// How much of the disk is to be left.
+    pub room: room::Wanted,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { synced: Box::new(|_| {}) }
+        Self { synced: Box::new(|_| {}), room: room::Wanted::default() }
     }
 }
 
@@ -44,6 +55,37 @@ pub struct Last {
     pub at: Option<Timestamp>,
 }
 
+/// The store was copied or restored since it was last open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Which life begins.
+    pub epoch: u64,
+    /// What shows it.
+    pub why: String,
+}
+
+/// How a store opened.
+#[derive(Debug)]
+pub enum Opening {
+    /// For everything.
+    Ready(Box<Opened>),
+    /// For reading only.
+    ReadOnly(ReadOnly),
+}
+
+impl Opening {
+    /// The store, where it opened for everything.
+    ///
+    /// # Errors
+    /// It opened for reading only.
+    pub fn for_writing(self) -> Result<Opened, ReadOnly> {
+        match self {
+            Self::Ready(opened) => Ok(*opened),
+            Self::ReadOnly(store) => Err(store),
+        }
+    }
+}
+
 /// An open store.
 pub struct Opened {
     /// Every live row, in an order in which memory can be folded.
@@ -54,8 +96,21 @@ pub struct Opened {
     pub reader: Reader,
     /// Where engine time goes on.
     pub last: Last,
+    /// Where it was copied or restored: the engine's first input has to say so.
+    pub restored: Option<Restored>,
     /// Tells when the store has failed behind everybody's back.
     pub fatal: Fatal,
+}
+
+/// A store whose journal must not be written to.
+#[derive(Debug)]
+pub struct ReadOnly {
+    /// The readers' end: what sled has.
+    pub reader: Reader,
+    /// What is wrong, and what helps.
+    pub why: String,
+    /// Nothing more will be applied; readers would take an end of this for a failure.
+    _done: watch::Sender<u64>,
 }
 
 impl fmt::Debug for Opened {
@@ -67,31 +122,59 @@ impl fmt::Debug for Opened {
 /// Opens the store in `dir`, or makes one. Blocks until sled has every turn of the journal.
 ///
 /// # Errors
-/// Somebody else uses it, or something in it is lost or damaged; then nothing was changed that could still be needed.
-pub fn open(dir: &Path, options: Options) -> Result<Opened, StoreError> {
+/// Somebody else uses it, there is no room, or nothing of it can be read; then nothing was changed that could still be needed.
+pub fn open(dir: &Path, options: Options) -> Result<Opening, StoreError> {
     open_with(dir, options, SEGMENT_BYTES)
 }
 
-pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Result<Opened, StoreError> {
+pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Result<Opening, StoreError> {
     make_durable(dir).map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
     let lock = Arc::new(Lock::take(dir)?);
+    let room = Room::look(dir, options.room)?;
+    let found = identity::read(dir)?;
+    Journal::prepare(&dir.join("journal"))?;
 
-    let (journal_dir, sled_dir) = (dir.join("journal"), dir.join("sled"));
-    Journal::prepare(&journal_dir)?;
-    let db = database::open(&sled_dir, Journal::has_begun(&journal_dir)?)?;
-    let applied = database::applied(&db)?;
-    let overlay = Arc::new(Overlay::default());
-    let (end, reached) = catch_up(&journal_dir, &db, applied)?;
-    let journal = Journal::resume(&journal_dir, end, 1, segment_bytes)?;
-    let live = live::read(&db)?;
+    if let Some(why) = wrong_with_sled(dir, &found)? {
+        rebuild::rebuild(dir, &why)?;
+    }
+    let read = match read(dir) {
+        Err(error) if error.is_damage_of_sled() => {
+            rebuild::rebuild(dir, &error.to_string())?;
+            read(dir)?
+        }
+        read => read?,
+    };
+    let Read { db, live, reached, end } = match read {
+        Sound::Both(read) => read,
+        Sound::Sled(db, applied, error) => {
+            let (progress, done) = Progress::new(applied.seq);
+            let reader = Reader::new(db, Arc::new(progress), Alarm::mute(), lock);
+            let why = format!("{error}; only reads are answered. `remedyd audit verify` says more");
+            return Ok(Opening::ReadOnly(ReadOnly { reader, why, _done: done }));
+        }
+    };
 
-    let (progress, done) = Progress::new(reached.seq);
+    let is_new = found == Found::Nothing && reached.seq == 0;
+    let (identity, restored) = life(found, is_new, &live, end.epoch);
+    let journal = Journal::resume(&dir.join("journal"), end, identity.epoch, segment_bytes)?;
+    if is_new {
+        // After the first segment: whoever finds this file expects a journal.
+        identity::write(dir, identity)?;
+    }
+    let sentinel = Sentinel::begin(dir, Mark { seq: reached.seq, chain: reached.chain })?;
+
+    let (overlay, (progress, done)) = (Arc::new(Overlay::default()), Progress::new(reached.seq));
     let progress = Arc::new(progress);
-    let io = |source| StoreError::Io { action: "start the applier of", path: sled_dir.clone(), source };
+    let io = |source| StoreError::Io { action: "start the applier of", path: dir.to_owned(), source };
     let (applier, fatal) = Applier::start(db.clone(), Arc::clone(&overlay), done).map_err(io)?;
-    let reader = Reader::new(db.clone(), Arc::clone(&progress), Arc::clone(&lock));
+    let (fatal, alarm) = Fatal::new(fatal);
+    let reader = Reader::new(db.clone(), Arc::clone(&progress), alarm, Arc::clone(&lock));
     let appender = Appender {
+        dir: dir.to_owned(),
         journal,
+        sentinel,
+        room,
+        adopts: restored.is_some().then_some(identity),
         applier,
         stored: Stored::new(db.clone(), Arc::clone(&overlay)),
         overlay,
@@ -101,10 +184,77 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
         lock,
         draft: Draft::default(),
         entries: Vec::new(),
+        has_act: false,
+        has_begun: false,
         failed: false,
     };
     let last = Last { seq: reached.seq, at: (reached.seq > 0).then_some(reached.at) };
-    Ok(Opened { live, appender, reader, last, fatal })
+    Ok(Opening::Ready(Box::new(Opened { live, appender, reader, last, restored, fatal })))
+}
+
+/// What is wrong with sled that shows before it is opened: it is suspect, or gone while there is a journal.
+fn wrong_with_sled(dir: &Path, found: &Found) -> Result<Option<String>, StoreError> {
+    if let Some(why) = rebuild::suspected(dir)? {
+        return Ok(Some(why));
+    }
+    if rebuild::has_sled(dir) {
+        return Ok(None);
+    }
+    match (rebuild::has_journal(dir), found) {
+        (Ok(false), Found::Nothing) => Ok(None),
+        (Ok(false), Found::Same(_) | Found::Other(..)) => Err(StoreError::Gone { dir: dir.to_owned() }),
+        (Ok(true), _) => Ok(Some("it is gone".to_owned())),
+        (Err(error), _) => Err(StoreError::Beyond { sled: "it is gone".to_owned(), why: error.to_string() }),
+    }
+}
+
+struct Read {
+    db: sled::Db,
+    live: Vec<Change>,
+    reached: Applied,
+    end: End,
+}
+
+enum Sound {
+    Both(Read),
+    /// What is wrong with the journal.
+    Sled(sled::Db, Applied, StoreError),
+}
+
+/// Opens sled and brings it up to the journal's end.
+fn read(dir: &Path) -> Result<Sound, StoreError> {
+    let has_journal = rebuild::has_journal(dir);
+    let db = database::open(&dir.join("sled"), !matches!(has_journal, Ok(false)))?;
+    let applied = database::applied(&db)?;
+    let caught_up = has_journal.and_then(|_| catch_up(&dir.join("journal"), &db, applied, sentinel::read(dir)?));
+    let (end, reached) = match caught_up {
+        Ok(caught_up) => caught_up,
+        Err(error) if error.is_damage_of_journal() => {
+            // Turns before the damage may have been applied.
+            let applied = database::applied(&db)?;
+            live::read(&db)?;
+            return Ok(Sound::Sled(db, applied, error));
+        }
+        Err(error) => return Err(error),
+    };
+    let live = live::read(&db)?;
+    Ok(Sound::Both(Read { db, live, reached, end }))
+}
+
+/// Which life of which store this is, and whether it has just begun.
+fn life(found: Found, is_new: bool, live: &[Change], written: u64) -> (Identity, Option<Restored>) {
+    let (store, before, why) = match found {
+        Found::Same(identity) => return (identity, None),
+        Found::Nothing if is_new => return (Identity { store: Uuid::new_v4(), epoch: 1 }, None),
+        Found::Nothing => (Uuid::new_v4(), 0, "its store.id is gone".to_owned()),
+        Found::Other(identity, why) => (identity.store, identity.epoch, why),
+    };
+    let told = live.iter().filter_map(|change| match change {
+        Change::Execution(execution) => Some(execution.epoch),
+        _ => None,
+    });
+    let epoch = 1 + told.chain([before, written]).max().unwrap_or(0);
+    (Identity { store, epoch }, Some(Restored { epoch, why }))
 }
 
 /// Makes the folder and those above it that are missing, each durable in the one above: a journal that is synced is lost
@@ -121,20 +271,33 @@ fn make_durable(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Applies what the journal has and sled has not. Where the journal ends before what sled has, or is another one, it
-/// stops before anything is cut off.
-fn catch_up(journal: &Path, db: &sled::Db, applied: Applied) -> Result<(End, Applied), StoreError> {
+/// Applies what the journal has and sled has not. Where the journal ends before what sled has or what was acknowledged,
+/// or is another one, it stops before anything is cut off.
+pub(super) fn catch_up(
+    journal: &Path,
+    db: &sled::Db,
+    applied: Applied,
+    acknowledged: Option<Mark>,
+) -> Result<(End, Applied), StoreError> {
     // Nobody reads yet, so there is nobody to tell and nothing to lay over.
     let (overlay, (done, _)) = (Overlay::default(), watch::channel(0));
     let mut reached = applied;
     let mut group = Group::default();
     let mut replay = Journal::read_from(journal, applied.seq)?;
+    let (start, chain) = replay.start();
+    if start > applied.seq {
+        return Err(StoreError::JournalAhead { journal: start, applied: applied.seq });
+    }
+    if start == applied.seq && chain != applied.chain {
+        return Err(StoreError::OtherJournal { seq: applied.seq });
+    }
     for record in &mut replay {
         let Record { seq, at, steps, chain, .. } = record?;
-        if seq == applied.seq {
-            if chain != applied.chain {
-                return Err(StoreError::OtherJournal { seq });
-            }
+        let known = [(applied.seq, applied.chain)].into_iter().chain(acknowledged.map(|mark| (mark.seq, mark.chain)));
+        if known.into_iter().any(|known| known.0 == seq && known.1 != chain) {
+            return Err(StoreError::OtherJournal { seq });
+        }
+        if seq <= applied.seq {
             continue;
         }
         reached = Applied { seq, at, chain };
@@ -147,6 +310,9 @@ fn catch_up(journal: &Path, db: &sled::Db, applied: Applied) -> Result<(End, App
     let end = replay.end();
     if end.seq < applied.seq {
         return Err(StoreError::JournalBehind { journal: end.seq, applied: applied.seq });
+    }
+    if let Some(mark) = acknowledged.filter(|mark| end.seq < mark.seq) {
+        return Err(StoreError::RolledBack { journal: end.seq, acknowledged: mark.seq });
     }
     if reached.seq > applied.seq {
         info!(

@@ -34,6 +34,7 @@ pub struct Progress {
     committed: AtomicU64,
     applied: watch::Receiver<u64>,
     waiting: Mutex<VecDeque<Waiting>>,
+    commit: Mutex<Option<Stopwatch>>,
 }
 
 #[derive(Debug)]
@@ -47,13 +48,28 @@ impl Progress {
     /// Begins where sled has everything up to `seq`. The sender is the applier's: when it goes, so does the applier.
     pub fn new(seq: u64) -> (Self, watch::Sender<u64>) {
         let (sender, applied) = watch::channel(seq);
-        (Self { committed: AtomicU64::new(seq), applied, waiting: Mutex::default() }, sender)
+        (Self { committed: AtomicU64::new(seq), applied, waiting: Mutex::default(), commit: Mutex::default() }, sender)
+    }
+
+    /// A commit begins.
+    pub fn begin_commit(&self) {
+        *self.commit_began() = Some(Stopwatch::start());
+    }
+
+    /// How long the commit that is under way has been so; nothing where none is.
+    pub fn commit_under_way(&self) -> Option<Duration> {
+        self.commit_began().map(|began| began.elapsed())
+    }
+
+    fn commit_began(&self) -> MutexGuard<'_, Option<Stopwatch>> {
+        self.commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a turn that is on disk.
     pub fn commit(&self, seq: u64, changes: usize) {
         self.waiting().push_back(Waiting { seq, changes, since: Stopwatch::start() });
         self.committed.store(seq, Ordering::Release);
+        *self.commit_began() = None;
     }
 
     /// The last turn on disk.

@@ -13,7 +13,7 @@ use super::*;
 use crate::domain::AlertState;
 
 fn opened(dir: &Path) -> Opened {
-    open(dir, Options::default()).unwrap()
+    open(dir, Options::default()).unwrap().for_writing().unwrap()
 }
 
 fn stage(appender: &mut Appender, changes: &[Change]) {
@@ -75,7 +75,8 @@ fn one_commit_is_one_sync_and_an_empty_turn_is_none() {
     let synced = Box::new(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let mut appender = open(dir.path(), Options { synced }).unwrap().appender;
+    let mut appender =
+        open(dir.path(), Options { synced, ..Options::default() }).unwrap().for_writing().unwrap().appender;
     for change in samples::every_row() {
         stage(&mut appender, &[change]);
     }
@@ -183,7 +184,7 @@ fn after_a_failed_applier_nothing_is_taken_and_the_app_is_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let error = runtime.block_on(opened.fatal.wait());
     assert!(matches!(error, StoreError::Row(_)), "{error}");
-    assert!(matches!(runtime.block_on(opened.reader.caught_up()), Err(ReadError::Broken(_) | ReadError::Lagging)));
+    assert!(matches!(runtime.block_on(opened.reader.caught_up()), Err(ReadError::Stopped | ReadError::Lagging)));
     while !opened.appender.applier.has_ended() {
         std::thread::yield_now();
     }

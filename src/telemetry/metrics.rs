@@ -49,6 +49,10 @@ const EXECUTION: Named = (
     "remedyd_execution_enabled",
     "Whether this store may act: 0 after it was copied or restored, until an admin says so.",
 );
+const WRITABLE: Named = (
+    "remedyd_store_writable",
+    "Whether anything is taken: 0 while starting, without room on the disk, and where the journal is damaged.",
+);
 const NOTICES_SENT: Named = ("remedyd_notices_sent_total", "Notices that a receiver took.");
 const NOTICES_FAILED: Named = ("remedyd_notices_failed_total", "Notices that were given up.");
 const HTTP_REQUESTS: Named = ("remedyd_http_requests_total", "Requests served, by handler and status code.");
@@ -95,6 +99,7 @@ pub struct Metrics {
     fsync: Histogram,
     lag: IntGauge,
     execution: IntGauge,
+    writable: IntGauge,
     notices: [IntCounterVec; 2],
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
@@ -151,6 +156,7 @@ impl Metrics {
             fsync: registered.histogram(FSYNC, FSYNC_BUCKETS)?,
             lag: registered.int_gauge(LAG)?,
             execution: registered.int_gauge(EXECUTION)?,
+            writable: registered.int_gauge(WRITABLE)?,
             notices: [
                 registered.counters(NOTICES_SENT, &["receiver"])?,
                 registered.counters(NOTICES_FAILED, &["receiver"])?,
@@ -276,6 +282,11 @@ impl Metrics {
     /// The journal was synced.
     pub fn fsync(&self, took: Duration) {
         self.fsync.observe(took.as_secs_f64());
+    }
+
+    /// Whether anything is taken.
+    pub fn set_writable(&self, is_writable: bool) {
+        self.writable.set(is_writable.into());
     }
 
     /// Whether this store may act.

@@ -14,6 +14,8 @@ type Told = Arc<Mutex<Vec<&'static str>>>;
 struct Disk {
     told: Told,
     fails: bool,
+    /// How often it has no room when it is asked.
+    short_for: u32,
 }
 
 impl Port for Disk {
@@ -28,6 +30,15 @@ impl Port for Disk {
     fn commit(&mut self, _: Timestamp) -> Result<u64, StoreError> {
         self.told.lock().unwrap().push("commit");
         if self.fails { Err(StoreError::Stopped) } else { Ok(1) }
+    }
+
+    fn room(&mut self) -> Result<Result<(), String>, StoreError> {
+        self.told.lock().unwrap().push("room");
+        let left = self.short_for.saturating_sub(1);
+        match std::mem::replace(&mut self.short_for, left) {
+            0 => Ok(Ok(())),
+            _ => Ok(Err("no room".to_owned())),
+        }
     }
 
     fn lag(&self) -> Lag {
@@ -56,20 +67,21 @@ fn run(inputs: Vec<Input>, fails: bool) -> Outcome {
     let (inlet, lanes) = inlet(LANE);
     let mut answers = Vec::new();
     for input in inputs {
-        let (envelope, answer) = envelope(Cause::system(), input);
+        let (envelope, answer) = inlet::envelope(Cause::system(), input, false);
         inlet.lane(&envelope.input).try_send(envelope).unwrap();
         answers.push(answer);
     }
     let (effects_out, mut effects) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     stop.send(()).unwrap();
-    let disk = Disk { told: Arc::clone(&told), fails };
+    let disk = Disk { told: Arc::clone(&told), fails, short_for: 0 };
     let clock = Arc::new(Clock::start(None));
-    let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, effects_out, Box::new(Deaf));
+    let door = inlet.door().clone();
+    let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, door, effects_out, Box::new(Deaf));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let is_ok = writer.run(runtime.handle(), stopped).is_ok();
-    let replies = answers.iter_mut().map(|answer| answer.try_recv().ok()).collect();
-    let told = told.lock().unwrap().clone();
+    let replies = answers.iter_mut().map(|answer| answer.try_recv().ok().and_then(Result::ok)).collect();
+    let told = told.lock().unwrap().iter().copied().filter(|kind| *kind != "room").collect();
     Outcome { told, replies, effects: std::iter::from_fn(|| effects.try_recv().ok()).count(), is_ok }
 }
 
@@ -144,4 +156,33 @@ fn a_commit_that_fails_lets_neither_effects_nor_replies_out() {
     assert!(!outcome.is_ok);
     assert_eq!((outcome.effects, outcome.replies), (0, vec![None, None]));
     assert_eq!(outcome.told.iter().filter(|kind| **kind == "commit").count(), 1, "nothing is tried after it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_nothing_is_stepped_what_can_be_asked_again_is_refused_and_results_wait() {
+    let told = Told::default();
+    let (inlet, lanes) = inlet(LANE);
+    let (effects_out, _effects) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel();
+    let disk = Disk { told: Arc::clone(&told), fails: false, short_for: 1 };
+    let (clock, door) = (Arc::new(Clock::start(None)), inlet.door().clone());
+    let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, door.clone(), effects_out, Box::new(Deaf));
+    let runtime = tokio::runtime::Handle::current();
+    // Sent before the writer looks at the disk: later the door itself refuses.
+    let (asked, answer) = inlet::envelope(Cause::system(), create(), false);
+    inlet.lane(&asked.input).try_send(asked).unwrap();
+    let running = tokio::task::spawn_blocking(move || writer.run(&runtime, stopped).is_ok());
+    let reported = inlet.report(Cause::system(), configured());
+
+    let Ok(Err(Unavailable::Closed(why))) = answer.await else { panic!("it was not refused") };
+    assert_eq!(&*why, "no room");
+    assert_eq!(door.is_ready(), Err("no room".into()));
+    assert_eq!(inlet.submit(Cause::system(), create()).await, Err(Unavailable::Closed("no room".into())));
+    assert!(told.lock().unwrap().iter().all(|kind| *kind == "room"), "nothing is stepped");
+
+    assert_eq!(reported.await, Ok(Reply::Done));
+    assert_eq!(door.is_ready(), Ok(()));
+    assert!(matches!(inlet.submit(Cause::system(), create()).await, Ok(Reply::Remediation(_))));
+    stop.send(()).unwrap();
+    assert!(running.await.unwrap());
 }

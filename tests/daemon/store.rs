@@ -1,4 +1,4 @@
-//! A store that somebody else uses, or that is damaged, is said and left alone.
+//! A store that somebody else uses is left alone; one that is damaged is healed, or read only, and its damage is said.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ fn with_history() -> Site {
     site
 }
 
-/// The one segment of the journal.
+/// The segment of the journal that holds everything; an empty one stands behind it after a stop.
 fn segment(site: &Site) -> PathBuf {
     let found: Vec<PathBuf> = files(&site.path("data/journal"));
-    let [segment] = &found[..] else { panic!("one segment: {found:?}") };
+    let [segment, _] = &found[..] else { panic!("two segments: {found:?}") };
     segment.clone()
 }
 
@@ -55,6 +55,21 @@ fn a_second_process_on_the_same_store_says_who_has_it_and_harms_nobody() {
     daemon.stop();
 }
 
+/// Reads go on, everything else is refused with the reason, and nothing is acted upon.
+fn reads_only(site: &Site, because: &str) {
+    let (daemon, why) = Daemon::start_read_only(site);
+    assert!(why.contains(because), "{why}");
+    assert_eq!(daemon.remediations().len(), 5);
+    assert_eq!(daemon.get("/-/healthy").status, 200);
+    let message = firing(HEAVY, "gpu-node-8", now());
+    let hook = daemon.client().ask("POST", "/api/v1/webhooks/alertmanager", Some(&message.to_string())).unwrap();
+    assert_eq!(hook.status, 503, "{hook}");
+    assert!(hook.body.contains(because), "{hook}");
+    let metrics = daemon.get("/metrics").body;
+    assert!(metrics.contains("remedyd_store_writable 0\n") && metrics.contains("remedyd_execution_enabled 0\n"));
+    daemon.stop();
+}
+
 #[test]
 fn a_flipped_byte_in_the_journal_is_named_and_nothing_is_cut_off() {
     let site = with_history();
@@ -64,10 +79,7 @@ fn a_flipped_byte_in_the_journal_is_named_and_nothing_is_cut_off() {
     damaged[whole.len() / 2] ^= 0x40;
     fs::write(&segment, &damaged).unwrap();
 
-    let (code, said) = refused(&site, serve_on(&site, site.daemon_address()));
-    assert_eq!(code, UNUSABLE, "{said}");
-    let file = segment.file_name().unwrap().to_str().unwrap();
-    assert!(said.contains("the journal is damaged at byte ") && said.contains(file), "{said}");
+    reads_only(&site, &format!("{}: a record's", segment.file_name().unwrap().to_str().unwrap()));
     assert_eq!(fs::read(&segment).unwrap(), damaged, "the journal was changed");
 
     fs::write(&segment, &whole).unwrap();
@@ -94,9 +106,7 @@ fn a_journal_that_is_gone_is_missed() {
     let site = with_history();
     let kept = site.path("kept");
     fs::rename(site.path("data/journal"), &kept).unwrap();
-    let (code, said) = refused(&site, serve_on(&site, site.daemon_address()));
-    assert_eq!(code, UNUSABLE, "{said}");
-    assert!(said.contains("the journal ends at turn 0 while sled has turn "), "{said}");
+    reads_only(&site, "the journal ends at turn 0 while sled has turn ");
 
     fs::remove_dir_all(site.path("data/journal")).unwrap();
     fs::rename(&kept, site.path("data/journal")).unwrap();
@@ -116,4 +126,36 @@ fn sled_is_built_anew_from_the_journal_with_the_same_answers() {
     let daemon = Daemon::start(&site);
     assert_eq!(lists.map(|kind| daemon.get(&format!("/api/v1/{kind}?page_size=1000")).body), before);
     daemon.stop();
+}
+
+#[test]
+fn a_copied_store_takes_alerts_and_acts_only_after_an_admin_enabled_it() {
+    let site = with_history();
+    let copy = site.path("copy");
+    let status =
+        std::process::Command::new("cp").args(["-r", "--"]).arg(site.path("data")).arg(&copy).status().unwrap();
+    assert!(status.success());
+    fs::remove_dir_all(site.path("data")).unwrap();
+    fs::rename(&copy, site.path("data")).unwrap();
+
+    let daemon = Daemon::start(&site);
+    assert!(daemon.get("/metrics").body.contains("remedyd_execution_enabled 0\n"));
+    let waiting = daemon.wait_for("i-1", "PENDING_APPROVAL");
+    let approve = format!("/v1/compute/clusters/train-a/instances/-/remediations/{}/approve", id(&waiting));
+    assert_eq!(daemon.post(&approve, &serde_json::json!({})).status, 200);
+    let daemon = daemon.restart(End::Kill);
+    let says_why = daemon.wait_for("i-1", "PENDING");
+    let why = says_why["waits_for"].as_str().unwrap_or_default();
+    assert!(why.contains("execution is disabled") && why.contains("copied or restored"), "{why}");
+
+    assert_eq!(daemon.post("/api/v1/store/enable", &serde_json::json!({})).status, 200);
+    assert!(daemon.get("/metrics").body.contains("remedyd_execution_enabled 1\n"));
+    daemon.wait_for("i-1", "RUNNING");
+    let daemon = daemon.restart(End::Stop);
+    assert!(daemon.get("/metrics").body.contains("remedyd_execution_enabled 1\n"));
+    daemon.stop();
+}
+
+fn id(remediation: &serde_json::Value) -> &str {
+    remediation["id"].as_str().unwrap()
 }

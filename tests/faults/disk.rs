@@ -50,18 +50,26 @@ impl Image {
         }
     }
 
-    /// Puts it where the folder was.
-    pub fn write(&self, folder: &Path) {
-        let _ = fs::remove_dir_all(folder);
+    /// Makes the folder hold this and nothing else. Files that stay are changed in place: a disk that comes back has the
+    /// same inodes, by which the daemon knows that its store is no copy.
+    pub fn put(&self, folder: &Path) {
+        let there = Self::read(folder);
+        for below in there.files.keys().filter(|below| !self.files.contains_key(*below)) {
+            fs::remove_file(folder.join(below)).unwrap();
+        }
+        for below in there.folders.iter().rev().filter(|below| !self.folders.contains(*below)) {
+            fs::remove_dir(folder.join(below)).unwrap();
+        }
         for below in &self.folders {
             fs::create_dir_all(folder.join(below)).unwrap();
         }
-        for (below, bytes) in &self.files {
+        for (below, bytes) in self.files.iter().filter(|(below, bytes)| there.files.get(*below) != Some(bytes)) {
             fs::write(folder.join(below), bytes).unwrap();
         }
     }
 
-    /// Where this one and another differ, but for the locks of operations: their content is their programs' business.
+    /// Where this one and another differ, but for the locks of operations, whose content is their
+    /// programs' business.
     pub fn differences(&self, other: &Self) -> BTreeSet<String> {
         let names = |image: &Self| -> BTreeSet<String> { image.files.keys().chain(&image.folders).cloned().collect() };
         let all = names(self).union(&names(other)).cloned().collect::<BTreeSet<_>>();

@@ -34,6 +34,7 @@ pub fn site() -> (Site, Driver) {
     site.policy(&[("cooldown", "0s"), ("settle", "0s"), ("soak", "0s"), ("verify_within", "100ms")]);
     site.change(MAIN, "in_flight = 3", "in_flight = 60");
     site.change(MAIN, "in_flight_percent = 5", "in_flight_percent = 100");
+    site.change(MAIN, "ballast = \"16MiB\"", "ballast = \"0B\"");
     let driver = Driver::install(&site, Manner::Done, "1m");
     (site, driver)
 }

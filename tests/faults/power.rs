@@ -20,43 +20,25 @@ struct Machine<'a> {
     shim: Shim,
     /// What the disk held when the daemon of this life began.
     disk: Image,
-    /// How often sled could not be opened, and was moved away as the daemon says.
-    moved_away: usize,
 }
 
 impl<'a> Machine<'a> {
     fn new(site: &'a Site, driver: &'a Driver) -> Self {
-        Self { site, driver, shim: Shim::build(site), disk: Image::default(), moved_away: 0 }
+        Self { site, driver, shim: Shim::build(site), disk: Image::default() }
     }
 
     fn spawn(&self) -> Daemon<'a> {
         Daemon::spawn_in(self.site, |command| self.shim.load(command, true))
     }
 
-    fn start(&mut self) -> Daemon<'a> {
+    fn start(&self) -> Daemon<'a> {
         let mut daemon = self.spawn();
-        while !daemon.has_come_up() {
-            self.move_sled_away(daemon);
-            daemon = self.spawn();
-        }
+        daemon.wait_ready();
         daemon
     }
 
-    /// What the daemon asks for where it cannot open sled.
-    fn move_sled_away(&mut self, mut daemon: Daemon<'_>) {
-        let status = daemon.ended();
-        let asked = "moved away, it is built anew from the journal";
-        assert!(daemon.log_tail().contains(asked), "{status}\n{}", daemon.log_tail());
-        std::fs::remove_dir_all(self.site.path("data/sled")).unwrap();
-        self.disk = Image::read(&self.site.path("data"));
-        self.moved_away += 1;
-    }
-
     /// Everything that runs on this machine is gone, and its disk is what is left of it.
-    fn cut(&mut self, mut daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
-        if daemon.has_ended() {
-            return self.move_sled_away(daemon);
-        }
+    fn cut(&mut self, daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
         daemon.kill();
         self.driver.kill_all();
         let folder = self.site.path("data");
@@ -68,7 +50,7 @@ impl<'a> Machine<'a> {
         let unknown: Vec<_> = differ.difference(&disk.last).collect();
         assert!(unknown.is_empty(), "something changed {unknown:?} behind the shim's back; the last was {:?}", disk.last);
         self.disk = disk.after(survives, dice);
-        self.disk.write(&folder);
+        self.disk.put(&folder);
     }
 }
 
@@ -122,7 +104,7 @@ fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
     assert!(doubled.is_empty(), "{doubled:?} in {:?}", driver.ledger());
     figures.acts += driver.count("acted");
     figures.questions += driver.count("query");
-    figures.sled_lost += machine.moved_away;
+    figures.sled_lost += daemon.log().matches("sled was built anew up to").count();
     daemon.stop();
 }
 

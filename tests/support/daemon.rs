@@ -58,6 +58,17 @@ impl<'a> Daemon<'a> {
         Self { site, child, client: Client::new(site.daemon_address()) }
     }
 
+    /// Starts it on a store that it cannot write to, and waits until it answers for reading; says what it says.
+    pub fn start_read_only(site: &'a Site) -> (Self, String) {
+        let daemon = Self::spawn(site);
+        let why = daemon.wait("it says that it reads only", || match daemon.client.ask("GET", "/-/ready", None) {
+            Ok(answer) if answer.status == 503 && answer.body.contains("read-only") => Ok(answer.body),
+            Ok(answer) => Err(answer.to_string()),
+            Err(error) => Err(error.to_string()),
+        });
+        (daemon, why)
+    }
+
     /// Waits until it is ready.
     pub fn wait_ready(&mut self) {
         if !self.has_come_up() {
@@ -118,9 +129,17 @@ impl<'a> Daemon<'a> {
         kill_process(id, signal).unwrap();
     }
 
-    /// Whether it has ended by itself.
+    /// Whether it ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// SIGTERM, for one that may have had a reason to end by itself just before.
+    pub fn end_somehow(mut self) {
+        if !self.has_ended() {
+            self.signal(Signal::TERM);
+            self.ended();
+        }
     }
 
     /// How it ended; it has to end by itself.

@@ -167,12 +167,13 @@ async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
     let (inlet, lanes) = writer::inlet(1);
     drop(lanes);
     let (_config, config) = watch::channel(Arc::new(configured(&["main"], None)));
-    let (_ready, ready) = watch::channel(Err("starting"));
+    let door = inlet.door().clone();
+    door.close("starting");
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
     let metrics = Arc::new(Metrics::new(at(1)));
     let (reader, _store) = store(&[]);
-    let router = router(Shared::new(inlet, reader, config, Arc::clone(&metrics), ready, reload));
-    let house = House { router, seen: Arc::default(), metrics, _store, _config, _ready };
+    let router = router(Shared::new(inlet, reader, config, Arc::clone(&metrics), reload));
+    let house = House { router, seen: Arc::default(), metrics, _store, _config };
     let hook = house.post(HOOK, message(1)).await;
     assert_eq!((hook.status.as_u16(), hook.header("retry-after")), (503, Some("1")));
     let cancel = house.post(&format!("{PLACE}/x/cancel"), "").await;
@@ -180,18 +181,22 @@ async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
     let ready = house.get("/-/ready").await;
     assert_eq!((ready.status.as_u16(), ready.text.as_str()), (503, "remedyd is not ready: starting\n"));
     assert_eq!(house.post("/-/reload", "").await.status, 200);
+    assert!(hook.text.contains("starting"), "{}", hook.text);
+    door.open();
+    let hook = house.post(HOOK, message(1)).await;
+    assert_eq!(hook.status.as_u16(), 503);
+    assert!(hook.text.contains("shutting down"), "{}", hook.text);
 }
 
 #[tokio::test]
 async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_begun() {
     let (inlet, mut lanes) = writer::inlet(1);
     let (_config, config) = watch::channel(Arc::new(configured(&["main"], None)));
-    let (_ready, ready) = watch::channel(Ok(()));
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
     let metrics = Arc::new(Metrics::new(at(1)));
     let (reader, _store) = store(&[]);
-    let router = router(Shared::new(inlet.clone(), reader, config, Arc::clone(&metrics), ready, reload));
-    let house = House { router, seen: Arc::default(), metrics, _store, _config, _ready };
+    let router = router(Shared::new(inlet.clone(), reader, config, Arc::clone(&metrics), reload));
+    let house = House { router, seen: Arc::default(), metrics, _store, _config };
     let empty = || {
         let source = SourceId::parse("main").unwrap();
         Input::Delivered(Delivery { source, clusters: None, reports: vec![], dead: vec![] })
@@ -209,7 +214,7 @@ async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_b
         // The only place is taken before the first chunk is answered, so the second finds the writer busy.
         let full = fill(inlet.clone());
         tokio::task::yield_now().await;
-        first.reply.send(received(256)).unwrap();
+        first.reply.send(Ok(received(256))).unwrap();
         let refused = {
             // Long enough for the second chunk to come and be turned away.
             for _ in 0..100 {
@@ -220,7 +225,7 @@ async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_b
         lanes.signals.recv().await.unwrap();
         full.abort();
         let second = lanes.signals.recv().await.unwrap();
-        second.reply.send(received(44)).unwrap();
+        second.reply.send(Ok(received(44))).unwrap();
         refused
     });
     assert_eq!(refused, 1);

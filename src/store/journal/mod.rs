@@ -18,6 +18,7 @@ use tracing::warn;
 
 pub use record::{Chain, Draft, Record};
 pub use replay::{End, Replay};
+pub use segment::sync_dir;
 use segment::{HEADER, Segment};
 
 use crate::domain::Timestamp;
@@ -182,6 +183,14 @@ impl Journal {
         self.chain = chain;
         self.failed = false;
         Ok(self.seq)
+    }
+
+    /// Ends the segment, so that the next start finds an empty one behind everything that was written.
+    pub fn end_segment(&mut self) -> Result<(), JournalError> {
+        if self.failed || self.segment.first > self.seq {
+            return Ok(());
+        }
+        self.rotate()
     }
 
     fn rotate(&mut self) -> Result<(), JournalError> {

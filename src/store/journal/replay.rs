@@ -20,6 +20,8 @@ pub struct End {
     pub seq: u64,
     /// The chain after it.
     pub chain: Chain,
+    /// Which life of the store wrote the last record that was read; 0 if none was.
+    pub epoch: u64,
     /// The last segment and how many of its bytes are whole; nothing where the journal has not begun.
     pub segment: Option<(Segment, u64)>,
     /// How many bytes of a record that was never completed lie behind them.
@@ -32,6 +34,7 @@ pub struct Replay {
     from: u64,
     seq: u64,
     chain: Chain,
+    epoch: u64,
     open: Option<Open>,
     later: std::vec::IntoIter<Segment>,
     torn: u64,
@@ -63,13 +66,18 @@ impl Replay {
             Some(open) => (open.segment.first - 1, open.segment.before),
             None => (0, [0; 32]),
         };
-        Ok(Self { from, seq, chain, open, later, torn: 0, stopped: false })
+        Ok(Self { from, seq, chain, epoch: 0, open, later, torn: 0, stopped: false })
+    }
+
+    /// The turn behind which the reading begins, and the chain there. To be asked before the first record.
+    pub fn start(&self) -> (u64, Chain) {
+        (self.seq, self.chain)
     }
 
     /// Where the journal ends. To be asked after the last record.
     pub fn end(self) -> End {
         let segment = self.open.map(|open| (open.segment, open.at));
-        End { seq: self.seq, chain: self.chain, segment, torn: self.torn }
+        End { seq: self.seq, chain: self.chain, epoch: self.epoch, segment, torn: self.torn }
     }
 
     fn read(&mut self) -> Result<Option<Record>, JournalError> {
@@ -85,7 +93,7 @@ impl Replay {
                         let what = format!("record {} stands where {} belongs", record.seq, self.seq + 1);
                         return Err(JournalError::damaged(&open.segment.path, at, &what));
                     }
-                    (self.seq, self.chain) = (record.seq, chain);
+                    (self.seq, self.chain, self.epoch) = (record.seq, chain, record.epoch);
                     if record.seq >= self.from {
                         return Ok(Some(record));
                     }

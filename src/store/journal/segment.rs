@@ -87,7 +87,8 @@ fn u64_at(header: &[u8; HEADER], at: usize) -> u64 {
     u64::from_be_bytes(header[at..at + 8].try_into().expect("8 bytes were cut"))
 }
 
-/// Every segment in order, each with a good header, from the first ever written without a gap.
+/// Every segment in order, each with a good header, without a gap. The first ones may be gone: whether that was allowed is
+/// `audit verify`'s question, and whether what is left suffices is the opener's.
 ///
 /// # Errors
 /// The folder or a header cannot be read, or a segment is missing.
@@ -101,18 +102,14 @@ pub fn list(dir: &Path) -> Result<Vec<Segment>, JournalError> {
         }
     }
     segments.sort_by_key(|segment| segment.first);
-    for (segment, expected) in segments.iter().zip(1..) {
+    let first = segments.first().map_or(1, |segment| segment.number);
+    for (segment, expected) in segments.iter().zip(first..) {
         if segment.number != expected {
             let what = format!("segment {expected} is missing before it, which is segment {}", segment.number);
             return Err(JournalError::damaged(&segment.path, 0, &what));
         }
     }
-    match segments.first() {
-        Some(first) if first.first != 1 => {
-            Err(JournalError::damaged(&first.path, 0, "the journal does not begin at 1"))
-        }
-        Some(_) | None => Ok(segments),
-    }
+    Ok(segments)
 }
 
 /// Removes what a crash while a segment was being made has left.

@@ -145,46 +145,154 @@ fn a_second_process_is_refused_while_anybody_uses_the_store() {
     opened(dir.path()).appender.close().unwrap();
 }
 
-#[test]
-fn a_journal_that_ends_before_sled_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path());
-    let path = dir.path().join("journal/00000000000000000001.journal");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::JournalBehind { journal: 44, applied: 45 }), "{error}");
-    assert_eq!(fs::read(&path).unwrap().len(), bytes.len() - 1);
-    fs::remove_file(&path).unwrap();
-    let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::JournalBehind { journal: 0, applied: 45 }), "{error}");
-    assert!(!path.exists(), "nothing new is begun where something was lost");
+/// Opens for reading only, and says why; what is there answers as it did.
+fn reads_only(dir: &Path, answered: &str) -> String {
+    let store = open(dir, Options::default()).unwrap().for_writing().unwrap_err();
+    assert_eq!(answers(&store.reader), answered);
+    store.why
+}
+
+/// The segments, oldest first; the last one is empty after a stop.
+fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(dir.join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
 }
 
 #[test]
-fn a_foreign_journal_is_refused() {
-    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for (dir, n) in [(&dir, 1), (&other, 2)] {
-        let mut appender = opened(dir.path()).appender;
-        commit(&mut appender, &[Change::Hold(Box::new(samples::hold(n)))]);
-        appender.close().unwrap();
+fn a_journal_that_ends_before_sled_is_left_alone_and_read_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, answered) = filled(dir.path());
+    let [first, head] = segments(dir.path()).try_into().unwrap();
+    fs::remove_file(&head).unwrap();
+    let bytes = fs::read(&first).unwrap();
+    fs::write(&first, &bytes[..bytes.len() - 1]).unwrap();
+    let why = reads_only(dir.path(), &answered);
+    assert!(why.starts_with("the journal ends at turn 44 while sled has turn 45"), "{why}");
+    assert_eq!(fs::read(&first).unwrap().len(), bytes.len() - 1);
+    fs::remove_file(&first).unwrap();
+    let why = reads_only(dir.path(), &answered);
+    assert!(why.starts_with("the journal ends at turn 0 while sled has turn 45"), "{why}");
+    assert!(segments(dir.path()).is_empty(), "nothing new is begun where something was lost");
+}
+
+#[test]
+fn a_store_that_was_rolled_back_as_a_whole_is_noticed_by_the_sentinel() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, answered) = filled(dir.path());
+    let old = dir.path().join("old");
+    fs::create_dir(&old).unwrap();
+    for name in ["journal", "sled"] {
+        copy(&dir.path().join(name), &old.join(name));
     }
-    let file = "journal/00000000000000000001.journal";
-    fs::copy(other.path().join(file), dir.path().join(file)).unwrap();
-    let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::OtherJournal { seq: 1 }), "{error}");
+    let mut appender = opened(dir.path()).appender;
+    commit(&mut appender, &[Change::Hold(Box::new(samples::hold(77)))]);
+    appender.close().unwrap();
+    for name in ["journal", "sled"] {
+        fs::remove_dir_all(dir.path().join(name)).unwrap();
+        fs::rename(old.join(name), dir.path().join(name)).unwrap();
+    }
+    let why = reads_only(dir.path(), &answered);
+    assert!(why.contains("turn 46 was acknowledged: the store was rolled back"), "{why}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
 }
 
 #[test]
-fn damage_in_the_journal_stops_the_start() {
+fn a_copied_store_begins_another_life_which_is_noted_once_it_is_on_disk() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = filled(dir.path());
+    let there = other.path().join("store");
+    copy(dir.path(), &there);
+    for _ in 0..2 {
+        // As long as nothing of the new life is on disk, it begins again.
+        let opened = opened(&there);
+        let Restored { epoch, why } = opened.restored.unwrap();
+        // The rows of the samples speak of a second life already.
+        assert_eq!((epoch, why.as_str()), (3, "its files are copies: it was copied or restored"));
+        assert_eq!(answers(&opened.reader), before.1);
+        drop(opened.reader);
+        opened.appender.close().unwrap();
+    }
+    let mut store = opened(&there);
+    commit(&mut store.appender, &[Change::Hold(Box::new(samples::hold(77)))]);
+    let mut execution = samples::execution();
+    execution.epoch = 3;
+    commit(&mut store.appender, &[Change::Execution(Box::new(execution))]);
+    drop(store.reader);
+    store.appender.close().unwrap();
+    assert_eq!(opened(&there).restored, None);
+    same(dir.path(), &before);
+}
+
+#[test]
+fn a_store_without_its_id_is_one_of_unknown_origin() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
-    let path = dir.path().join("journal/00000000000000000001.journal");
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[200] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    fs::remove_file(dir.path().join("store.id")).unwrap();
+    assert_eq!(opened(dir.path()).restored.unwrap().why, "its store.id is gone");
+}
+
+#[test]
+fn a_store_of_which_nothing_is_left_is_no_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    for name in ["journal", "sled"] {
+        fs::remove_dir_all(dir.path().join(name)).unwrap();
+    }
     let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::Journal(JournalError::Damaged { .. })), "{error}");
+    assert!(matches!(error, StoreError::Gone { .. }), "{error}");
+}
+
+#[test]
+fn sled_alone_is_enough_after_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    let [first, head] = segments(dir.path()).try_into().unwrap();
+    fs::rename(&first, dir.path().join("away")).unwrap();
+    same(dir.path(), &before);
+    assert_eq!(segments(dir.path()), [head]);
+}
+
+#[test]
+fn a_foreign_journal_is_left_alone_and_sled_is_read_beside() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut answered = String::new();
+    for (dir, n) in [(&other, 2), (&dir, 1)] {
+        let mut store = opened(dir.path());
+        commit(&mut store.appender, &[Change::Hold(Box::new(samples::hold(n)))]);
+        settle(&store);
+        answered = answers(&store.reader);
+        store.appender.close().unwrap();
+    }
+    for (ours, theirs) in segments(dir.path()).iter().zip(segments(other.path())) {
+        fs::copy(theirs, ours).unwrap();
+    }
+    let why = reads_only(dir.path(), &answered);
+    assert!(why.starts_with("turn 1 of the journal is not the turn 1 that sled has"), "{why}");
+}
+
+#[test]
+fn damage_in_the_journal_leaves_reads_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, answered) = filled(dir.path());
+    let head = segments(dir.path()).pop().unwrap();
+    let mut bytes = fs::read(&head).unwrap();
+    bytes[30] ^= 1;
+    fs::write(&head, &bytes).unwrap();
+    let why = reads_only(dir.path(), &answered);
+    assert!(why.contains("its header is damaged"), "{why}");
+    assert!(why.contains("only reads are answered"), "{why}");
+    assert_eq!(fs::read(&head).unwrap(), bytes);
 }
 
 #[test]
@@ -192,10 +300,35 @@ fn a_lost_part_of_sled_is_no_empty_store() {
     let dir = tempfile::tempdir().unwrap();
     let before = filled(dir.path());
     fs::remove_file(dir.path().join("sled/db")).unwrap();
-    let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
-    fs::rename(dir.path().join("sled"), dir.path().join("sled.bad")).unwrap();
     same(dir.path(), &before);
+    assert!(dir.path().join("sled.damaged/conf").exists(), "what was there is kept aside");
+}
+
+#[test]
+fn a_suspect_sled_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    let db = database::open(&dir.path().join("sled"), true).unwrap();
+    db.remove(keys::remediation(samples::remediation_id(2))).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    suspect(dir.path(), "a row is missing").unwrap();
+    same(dir.path(), &before);
+    assert!(!dir.path().join("sled.suspect").exists());
+}
+
+#[test]
+fn a_damaged_sled_beside_a_damaged_journal_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let first = segments(dir.path()).remove(0);
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    fs::remove_file(dir.path().join("sled/db")).unwrap();
+    let error = open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Beyond { .. }), "{error}");
+    assert!(dir.path().join("sled/conf").exists() && !dir.path().join("sled.new").exists());
 }
 
 #[test]
@@ -207,35 +340,26 @@ fn a_half_written_snapshot_does_not_stop_the_start() {
 }
 
 #[test]
-fn rows_of_another_form_are_not_read() {
+fn rows_of_another_form_are_written_anew() {
     let dir = tempfile::tempdir().unwrap();
-    filled(dir.path());
+    let before = filled(dir.path());
     let db = database::open(&dir.path().join("sled"), true).unwrap();
     db.insert(keys::SCHEMA, &9_u32.to_be_bytes()).unwrap();
     db.flush().unwrap();
     drop(db);
-    let error = open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::OtherForm { found: 9, .. }), "{error}");
+    same(dir.path(), &before);
 }
 
 #[test]
-fn garbage_in_place_of_sled_is_refused_or_healed_and_never_gives_other_answers() {
+fn garbage_in_place_of_sled_is_healed() {
     let dir = tempfile::tempdir().unwrap();
     let before = filled(dir.path());
     let files: Vec<_> = fs::read_dir(dir.path().join("sled")).unwrap().map(|entry| entry.unwrap().path()).collect();
     for path in files.iter().filter(|path| path.is_file()) {
-        let good = fs::read(path).unwrap();
-        fs::write(path, vec![0xa5; good.len()]).unwrap();
-        match open(dir.path(), Options::default()) {
-            Ok(Opened { appender, reader, .. }) => {
-                assert_eq!(answers(&reader), before.1, "{}", path.display());
-                appender.close().unwrap();
-            }
-            Err(_) => fs::write(path, good).unwrap(),
-        }
+        let length = fs::metadata(path).map_or(4096, |about| about.len());
+        fs::write(path, vec![0xa5; length as usize]).unwrap();
+        same(dir.path(), &before);
     }
-    fs::remove_dir_all(dir.path().join("sled")).unwrap();
-    same(dir.path(), &before);
 }
 
 #[test]
