@@ -6,14 +6,20 @@
 mod dice;
 mod support;
 
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/failing.rs"]
+mod failing;
 #[path = "faults/kills.rs"]
 mod kills;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "faults/power.rs"]
 mod power;
+#[path = "faults/races.rs"]
+mod races;
 #[path = "faults/shim.rs"]
 mod shim;
 

@@ -14,16 +14,16 @@ use crate::support::driver::Driver;
 use crate::support::site::Site;
 
 /// A machine whose power can be cut.
-struct Machine<'a> {
+pub struct Machine<'a> {
     site: &'a Site,
     driver: &'a Driver,
-    shim: Shim,
+    pub shim: Shim,
     /// What the disk held when the daemon of this life began.
     disk: Image,
 }
 
 impl<'a> Machine<'a> {
-    fn new(site: &'a Site, driver: &'a Driver) -> Self {
+    pub fn new(site: &'a Site, driver: &'a Driver) -> Self {
         Self { site, driver, shim: Shim::build(site), disk: Image::default() }
     }
 
@@ -31,7 +31,7 @@ impl<'a> Machine<'a> {
         Daemon::spawn_in(self.site, |command| self.shim.load(command, true))
     }
 
-    fn start(&self) -> Daemon<'a> {
+    pub fn start(&self) -> Daemon<'a> {
         let mut daemon = self.spawn();
         daemon.wait_ready();
         daemon
@@ -40,6 +40,11 @@ impl<'a> Machine<'a> {
     /// Everything that runs on this machine is gone, and its disk is what is left of it.
     fn cut(&mut self, daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
         daemon.kill();
+        self.cut_after_end(survives, dice);
+    }
+
+    /// The same, where the daemon had just ended.
+    pub fn cut_after_end(&mut self, survives: Survives, dice: &mut Dice) {
         self.driver.kill_all();
         let folder = self.site.path("data");
         let log = self.shim.log();
