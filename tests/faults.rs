@@ -12,6 +12,8 @@ mod clock;
 mod disk;
 #[path = "faults/failing.rs"]
 mod failing;
+#[path = "faults/hangs.rs"]
+mod hangs;
 #[path = "faults/kills.rs"]
 mod kills;
 #[path = "faults/load.rs"]
@@ -20,8 +22,12 @@ mod load;
 mod power;
 #[path = "faults/races.rs"]
 mod races;
+#[path = "faults/room.rs"]
+mod room;
 #[path = "faults/shim.rs"]
 mod shim;
+#[path = "faults/small_disk.rs"]
+mod small_disk;
 
 /// How often the daemon is cut off: often enough for the suite, or as often as a longer run says.
 fn cuts() -> u64 {

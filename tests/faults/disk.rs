@@ -74,8 +74,7 @@ impl Image {
         let names = |image: &Self| -> BTreeSet<String> { image.files.keys().chain(&image.folders).cloned().collect() };
         let all = names(self).union(&names(other)).cloned().collect::<BTreeSet<_>>();
         let differs = |path: &String| {
-            self.files.get(path) != other.files.get(path)
-                || self.folders.contains(path) != other.folders.contains(path)
+            self.files.get(path) != other.files.get(path) || self.folders.contains(path) != other.folders.contains(path)
         };
         all.into_iter().filter(|path| !path.starts_with("operations") && differs(path)).collect()
     }
@@ -199,10 +198,15 @@ impl Disk {
             last: BTreeSet::new(),
             foreign: Vec::new(),
         };
-        for (path, bytes) in image.folders.iter().filter(|path| !path.is_empty()).map(|path| (path, None)).chain(
-            image.files.iter().map(|(path, bytes)| (path, Some(bytes))),
-        ) {
-            let object = Object { bytes: bytes.cloned().unwrap_or_default(), is_folder: bytes.is_none(), ..Object::default() };
+        for (path, bytes) in image
+            .folders
+            .iter()
+            .filter(|path| !path.is_empty())
+            .map(|path| (path, None))
+            .chain(image.files.iter().map(|(path, bytes)| (path, Some(bytes))))
+        {
+            let object =
+                Object { bytes: bytes.cloned().unwrap_or_default(), is_folder: bytes.is_none(), ..Object::default() };
             let number = disk.new_object(object);
             let (above, name) = disk.above(path);
             disk.objects[above].names.insert(name.clone(), number);
@@ -212,7 +216,8 @@ impl Disk {
         let last = records.iter().rposition(|record| CHANGES.contains(&record.operation));
         for (at, record) in records.iter().enumerate() {
             // What failed, or took only a part, is said by the record after it.
-            let result = records.get(at + 1).filter(|next| next.operation == RESULT).map(|next| next.number.cast_signed());
+            let result =
+                records.get(at + 1).filter(|next| next.operation == RESULT).map(|next| next.number.cast_signed());
             disk.apply(at, record, result, last == Some(at));
         }
         disk
@@ -266,7 +271,8 @@ impl Disk {
         let has_failed = CHANGES.contains(&record.operation) && result.is_some_and(|result| result < 0);
         let known = self.inodes.get(&record.inode).copied();
         if is_last {
-            self.last.extend([record.path.clone(), record.below(record.data)].into_iter().filter(|path| !path.is_empty()));
+            self.last
+                .extend([record.path.clone(), record.below(record.data)].into_iter().filter(|path| !path.is_empty()));
             let paths = known.map(|object| self.paths_of(object)).unwrap_or_default();
             self.last.extend(paths);
         }

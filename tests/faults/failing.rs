@@ -24,10 +24,16 @@ fn the_daemon_ends(what: &str, part: i64, fail: impl Fn(&Machine<'_>)) {
     load.wait_for(30, &daemon);
     machine.shim.set(Control::Where, part);
     fail(&machine);
+    let syncs = machine.shim.get(Control::Syncs);
     let since = Stopwatch::start();
     let status = daemon.ended();
     let took = since.elapsed();
     assert!(!status.success() && took < ENDS_WITHIN, "{what}: {status} after {took:?}\n{}", daemon.log_tail());
+    if part == JOURNAL && machine.shim.get(Control::SyncErrno) != 0 {
+        // A second sync of the same file would say that all is well: the kernel forgets what it could not write.
+        let later = machine.shim.get(Control::Syncs) - syncs;
+        assert!(later <= 3, "{what}: the journal was synced {later} times");
+    }
     let known = load.acknowledged();
     let last = load.writes();
     for (control, number) in [(Control::SyncFails, 0), (Control::WriteErrno, 0), (Control::Room, 0)] {

@@ -148,8 +148,7 @@ impl Shared {
         let Some(page) = self.ask("GET", waiting, None).filter(Answer::is_success) else { return };
         let Some(row) = dice.one_of(page.json()["remediations"].as_array().unwrap().clone()) else { return };
         let id = row["id"].as_str().unwrap().to_owned();
-        let (verb, body) =
-            if dice.one_in(8) { ("cancel", json!({})) } else { ("approve", json!({"comment": "load"})) };
+        let (verb, body) = if dice.one_in(8) { ("cancel", json!({})) } else { ("approve", json!({"comment": "load"})) };
         if self.write(&format!("{}/{verb}", together(&row)), &body).is_some() {
             self.acknowledge(|known| match verb {
                 "cancel" => known.cancelled.extend([id]),
@@ -256,9 +255,9 @@ impl Load {
         }
         let acted: BTreeSet<String> = driver.ledger().into_iter().collect();
         for (id, row) in &rows {
-            let has_acted = row["attempt"]["operation_key"].as_str().is_some_and(|key| {
-                row["attempt"]["outcome"] != "done" || acted.contains(&format!("acted {key}"))
-            });
+            let has_acted = row["attempt"]["operation_key"]
+                .as_str()
+                .is_some_and(|key| row["attempt"]["outcome"] != "done" || acted.contains(&format!("acted {key}")));
             must(row["attempt"].is_null() || has_acted, &|| format!("{id} says done and nobody did it: {row}"));
             let links = row["linked_alerts"].as_array().unwrap();
             let has_alerts = links.iter().all(|link| alerts.contains_key(link["alert_id"].as_str().unwrap()));
@@ -338,7 +337,11 @@ pub fn doubled(driver: &Driver) -> Vec<String> {
         let is_fresh = match what {
             "acted" => acted.insert(id),
             "act" => called.insert(key.to_owned()),
-            _ => called.remove(key) || true,
+            _ => {
+                // Whoever was asked may be called again, if the answer was that there is nothing of it.
+                called.remove(key);
+                true
+            }
         };
         if !is_fresh {
             doubled.push(line);

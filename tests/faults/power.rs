@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use crate::disk::{Disk, Image, Survives};
 use crate::kills::{ACKNOWLEDGED_PER_LIFE, LIVES};
 use crate::load::{self, Figures, Load, doubled};
-use crate::shim::{Control, Shim};
+use crate::shim::{Control, FILES, FOLDERS, Shim};
 use crate::support::daemon::Daemon;
 use crate::support::driver::Driver;
 use crate::support::site::Site;
@@ -53,7 +53,11 @@ impl<'a> Machine<'a> {
         // Nothing went around the shim: all that was logged makes all that is there, but for what the kill cut short.
         let differ = disk.after(Survives::Everything, dice).differences(&Image::read(&folder));
         let unknown: Vec<_> = differ.difference(&disk.last).collect();
-        assert!(unknown.is_empty(), "something changed {unknown:?} behind the shim's back; the last was {:?}", disk.last);
+        assert!(
+            unknown.is_empty(),
+            "something changed {unknown:?} behind the shim's back; the last was {:?}",
+            disk.last
+        );
         self.disk = disk.after(survives, dice);
         self.disk.put(&folder);
     }
@@ -113,29 +117,38 @@ fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
     daemon.stop();
 }
 
-#[test]
-fn a_disk_that_lies_about_its_syncs_is_caught() {
+/// What a disk loses that says `lie` to syncs from the store's first moment on, or from the second start on.
+fn lost_by(lie: i64, from_the_beginning: bool) -> usize {
     let mut dice = Dice(crate::seed());
     let (site, driver) = load::site();
     let mut machine = Machine::new(&site, &driver);
+    if from_the_beginning {
+        machine.shim.set(Control::Lies, lie);
+    }
     let mut daemon = machine.start();
-    let mut load = Load::begin(daemon.client(), 1);
+    let mut load = Load::begin(daemon.client(), dice.next());
     load.wait_for(20, &daemon);
-    machine.cut(daemon, Survives::Nothing, &mut dice);
-    daemon = machine.start();
-    let known = load.acknowledged();
-    let faults = load.faults(&daemon, &known, &driver);
-    assert!(faults.is_empty(), "an honest disk: {faults:#?}");
-
-    machine.shim.set(Control::Lies, 1);
-    load.wait_for(60, &daemon);
+    if !from_the_beginning {
+        machine.cut(daemon, Survives::Nothing, &mut dice);
+        daemon = machine.start();
+        let known = load.acknowledged();
+        let faults = load.faults(&daemon, &known, &driver);
+        assert!(faults.is_empty(), "an honest disk: {faults:#?}");
+        machine.shim.set(Control::Lies, lie);
+        load.wait_for(60, &daemon);
+    }
     machine.cut(daemon, Survives::Nothing, &mut dice);
     machine.shim.set(Control::Lies, 0);
     let known = load.acknowledged();
     daemon = machine.start();
     let faults = load.faults(&daemon, &known, &driver);
-    let lost = faults.iter().filter(|fault| fault.contains("acknowledged")).count();
-    println!("a disk that lies loses {lost} acknowledged writes; {} faults in all", faults.len());
-    assert!(lost > 0, "nothing was lost, so this test finds nothing: {faults:#?}");
     daemon.kill();
+    faults.iter().filter(|fault| fault.contains("acknowledged")).count()
+}
+
+#[test]
+fn a_disk_that_lies_about_its_syncs_is_caught() {
+    let lost = (lost_by(FILES, false), lost_by(FOLDERS, true));
+    println!("figures: a disk that lies about files loses {} acknowledged writes, about folders {}", lost.0, lost.1);
+    assert!(lost.0 > 0 && lost.1 > 0, "nothing was lost, so the power cuts find nothing");
 }

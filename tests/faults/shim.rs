@@ -22,7 +22,7 @@ pub enum Control {
     Room = 4,
     /// What the faults are about: [`JOURNAL`], [`OTHERS`], or both.
     Where = 5,
-    /// Which syncs are said to be done and are not.
+    /// Which syncs are said to be done and are not: those of [`FILES`] or of [`FOLDERS`].
     Lies = 6,
     /// Bytes that were added.
     Grown = 7,
@@ -39,6 +39,10 @@ const CONTROLS: usize = 10;
 pub const JOURNAL: i64 = 1;
 /// Everything else below the folder.
 pub const OTHERS: i64 = 2;
+
+/// What may be lied about.
+pub const FILES: i64 = 1;
+pub const FOLDERS: i64 = 2;
 
 /// What `open` and the rest say about a bad disk.
 pub const EIO: i64 = 5;

@@ -60,9 +60,18 @@ impl<'a> Daemon<'a> {
 
     /// Starts it on a store that it cannot write to, and waits until it answers for reading; says what it says.
     pub fn start_read_only(site: &'a Site) -> (Self, String) {
+        Self::start_closed(site, "read-only")
+    }
+
+    /// The same on a disk that is full.
+    pub fn start_without_room(site: &'a Site) -> (Self, String) {
+        Self::start_closed(site, "no room")
+    }
+
+    fn start_closed(site: &'a Site, why: &str) -> (Self, String) {
         let daemon = Self::spawn(site);
-        let why = daemon.wait("it says that it reads only", || match daemon.client.ask("GET", "/-/ready", None) {
-            Ok(answer) if answer.status == 503 && answer.body.contains("read-only") => Ok(answer.body),
+        let why = daemon.wait("it says that it takes nothing", || match daemon.client.ask("GET", "/-/ready", None) {
+            Ok(answer) if answer.status == 503 && answer.body.contains(why) => Ok(answer.body),
             Ok(answer) => Err(answer.to_string()),
             Err(error) => Err(error.to_string()),
         });
