@@ -48,9 +48,8 @@ fn one_store(dice: &mut Dice, figures: &mut Figures) {
         let faults = load.faults(&daemon, &known, &driver);
         assert!(faults.is_empty(), "kill {}: {faults:#?}", figures.cuts);
     }
-    figures.writes += load.end(&daemon, &driver);
+    let writes = load.end(&daemon, &driver);
     driver.assert_at_most_once();
-    figures.acts += driver.count("acted");
-    figures.questions += driver.count("query");
+    figures.add(writes, &driver, &daemon.log());
     daemon.stop();
 }

@@ -54,16 +54,29 @@ pub struct Figures {
     pub questions: usize,
     /// How often sled could not be opened and was made anew.
     pub sled_lost: usize,
+    /// How often a turn that was never acknowledged was found half written.
+    pub torn: usize,
     pub slowest_start: Duration,
+}
+
+impl Figures {
+    /// Adds what one store's life left in the driver's ledger and in the log.
+    pub fn add(&mut self, writes: usize, driver: &Driver, log: &str) {
+        self.writes += writes;
+        self.acts += driver.count("acted");
+        self.questions += driver.count("query");
+        self.sled_lost += log.matches("sled was built anew up to").count();
+        self.torn += log.matches("bytes of a turn that was never acknowledged").count();
+    }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cuts, early, writes, acts, questions, sled_lost, slowest_start } = self;
+        let Self { cuts, early, writes, acts, questions, sled_lost, torn, slowest_start } = self;
         write!(
             out,
             "{cuts} under load and {early} on the way up, {writes} acknowledged writes, {acts} acts, {questions} \
-             questions, sled was lost {sled_lost} times, slowest start {slowest_start:?}"
+             questions, sled was lost {sled_lost} times, an unacknowledged turn torn {torn} times, slowest start {slowest_start:?}"
         )
     }
 }

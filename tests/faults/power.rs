@@ -108,12 +108,10 @@ fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
         let faults = load.faults(&daemon, &known, &driver);
         assert!(faults.is_empty(), "cut {}, {how:?} survived: {faults:#?}", figures.cuts);
     }
-    figures.writes += load.end(&daemon, &driver);
+    let writes = load.end(&daemon, &driver);
     let doubled = doubled(&driver);
     assert!(doubled.is_empty(), "{doubled:?} in {:?}", driver.ledger());
-    figures.acts += driver.count("acted");
-    figures.questions += driver.count("query");
-    figures.sled_lost += daemon.log().matches("sled was built anew up to").count();
+    figures.add(writes, &driver, &daemon.log());
     daemon.stop();
 }
 
