@@ -8,8 +8,6 @@ mod abort;
 mod configuration;
 #[path = "daemon/drivers.rs"]
 mod drivers;
-#[path = "daemon/kills.rs"]
-mod kills;
 #[path = "daemon/notices.rs"]
 mod notices;
 #[path = "daemon/reload.rs"]

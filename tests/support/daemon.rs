@@ -46,30 +46,54 @@ impl<'a> Daemon<'a> {
 
     /// Starts it and does not wait.
     pub fn spawn(site: &'a Site) -> Self {
+        Self::spawn_in(site, |_| {})
+    }
+
+    /// Starts it in an environment of its own, and does not wait.
+    pub fn spawn_in(site: &'a Site, prepare: impl FnOnce(&mut Command)) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(site.path(LOG)).unwrap();
-        let child = serve(site).stderr(log).spawn().unwrap();
+        let mut command = serve(site);
+        prepare(&mut command);
+        let child = command.stderr(log).spawn().unwrap();
         Self { site, child, client: Client::new(site.daemon_address()) }
     }
 
     /// Starts it on a store that it cannot write to, and waits until it answers for reading; says what it says.
     pub fn start_read_only(site: &'a Site) -> (Self, String) {
+        Self::start_closed(site, "read-only")
+    }
+
+    /// The same on a disk that is full.
+    pub fn start_without_room(site: &'a Site) -> (Self, String) {
+        Self::start_closed(site, "no room")
+    }
+
+    fn start_closed(site: &'a Site, why: &str) -> (Self, String) {
         let daemon = Self::spawn(site);
-        let why = daemon.wait("it says that it reads only", || match daemon.client.ask("GET", "/-/ready", None) {
-            Ok(answer) if answer.status == 503 && answer.body.contains("read-only") => Ok(answer.body),
+        let why = daemon.wait("it says that it takes nothing", || match daemon.client.ask("GET", "/-/ready", None) {
+            Ok(answer) if answer.status == 503 && answer.body.contains(why) => Ok(answer.body),
             Ok(answer) => Err(answer.to_string()),
             Err(error) => Err(error.to_string()),
         });
         (daemon, why)
     }
 
-    fn wait_ready(&mut self) {
+    /// Waits until it is ready.
+    pub fn wait_ready(&mut self) {
+        if !self.has_come_up() {
+            panic!("the daemon ended before it was ready: {}\n{}", self.ended(), self.log_tail());
+        }
+    }
+
+    /// Waits until it is ready, or has ended.
+    pub fn has_come_up(&mut self) -> bool {
         let since = Stopwatch::start();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the daemon ended before it was ready: {status}\n{}", self.log_tail());
+            if self.has_ended() {
+                return false;
             }
             let seen = match self.client.ask("GET", "/-/ready", None) {
-                Ok(answer) if answer.status == 200 => return,
+                Ok(answer) if answer.status == 200 => return true,
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
@@ -127,7 +151,8 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    /// How it ended; it has to end by itself.
+    pub fn ended(&mut self) -> ExitStatus {
         eventually(SOON, "the daemon ends", || self.child.try_wait().unwrap().ok_or("it runs"))
     }
 

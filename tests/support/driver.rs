@@ -5,8 +5,11 @@
 //! `undone KEY` when it had. How it behaves is read from a file at
 //! each call, so a test changes its manner while the daemon runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::site::Site;
 
@@ -127,6 +130,31 @@ impl Driver {
     /// How often each thing happened in all: `act`, `acted`, `query`, `undo`, `undone`.
     pub fn count(&self, what: &str) -> usize {
         self.ledger().iter().filter(|line| line.split(' ').next() == Some(what)).count()
+    }
+
+    /// Kills every program of this driver that runs: a power cut takes those that run on the daemon's machine.
+    pub fn kill_all(&self) {
+        loop {
+            let running = self.running();
+            if running.is_empty() {
+                return;
+            }
+            for id in running {
+                // It may have ended meanwhile.
+                let _ = Pid::from_raw(id).map(|id| kill_process(id, Signal::KILL));
+            }
+        }
+    }
+
+    /// The processes of this driver that run.
+    pub fn running(&self) -> BTreeSet<i32> {
+        let ours = self.folder.to_str().unwrap().as_bytes();
+        let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let is_ours = |id: &i32| {
+            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            line.windows(ours.len()).any(|part| part == ours)
+        };
+        names.filter_map(|name| name.parse().ok()).filter(is_ours).collect()
     }
 
     /// The ledger must show that no operation was called or carried out twice.
