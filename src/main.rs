@@ -31,6 +31,9 @@ enum Verb {
     /// Make tokens for clients.
     #[command(subcommand)]
     Token(Token),
+    /// Look after a store whose daemon is stopped.
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// What makes a configuration; the same for all who read it, so that they agree whether it is right.
@@ -72,6 +75,20 @@ enum Token {
     New(NewToken),
 }
 
+#[derive(Debug, Subcommand)]
+enum Store {
+    /// Let a store that was copied or restored act again. Make sure first that nobody else acts for the original: two
+    /// daemons that believe in the same approvals would repair the same machines twice.
+    Enable(Stopped),
+}
+
+#[derive(Debug, Args)]
+struct Stopped {
+    /// The folder of the store.
+    #[arg(long = "storage.path", env = "REMEDYD_STORAGE_PATH", value_name = "DIR")]
+    storage_path: PathBuf,
+}
+
 #[derive(Debug, Args)]
 struct NewToken {
     /// What it may do.
@@ -103,6 +120,7 @@ fn main() -> ExitCode {
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
+        Verb::Store(Store::Enable(asked)) => enable(&asked),
     }
 }
 
@@ -127,6 +145,16 @@ fn new_token(asked: NewToken) -> ExitCode {
         Err(error) => {
             eprintln!("remedyd: {error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn enable(asked: &Stopped) -> ExitCode {
+    match cli::enable::enable(&asked.storage_path, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("remedyd: {error}");
+            ExitCode::from(app::EXIT_STORE)
         }
     }
 }

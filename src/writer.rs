@@ -122,18 +122,6 @@ impl<P: Port> Writer<P> {
     /// The store failed. Nothing that was not on disk has left, and nothing more must be done with this process.
     pub fn run(mut self, runtime: &tokio::runtime::Handle, mut stop: oneshot::Receiver<()>) -> Result<P, StoreError> {
         loop {
-            if let Err(shortage) = self.port.room()? {
-                self.door.set_room(Err(&shortage));
-                if runtime.block_on(self.wait_for_room(&shortage, &mut stop)) {
-                    return Ok(self.port);
-                }
-                continue;
-            }
-            self.door.set_room(Ok(()));
-            if let Some(kept) = self.kept.pop_front() {
-                self.turn(Some(kept))?;
-                continue;
-            }
             let woken = runtime.block_on(self.wait(&mut stop));
             let first = match woken {
                 Woken::Input(envelope) => Some(*envelope),
@@ -147,12 +135,25 @@ impl<P: Port> Writer<P> {
                     return Ok(self.port);
                 }
             };
+            // Looked at right before the turn: what waited for an input may have waited for long.
+            if let Err(shortage) = self.port.room()? {
+                self.door.set_room(Err(&shortage));
+                self.kept.extend(first.and_then(|envelope| envelope.refuse(&shortage)));
+                if runtime.block_on(self.wait_for_room(&shortage, &mut stop)) {
+                    return Ok(self.port);
+                }
+                continue;
+            }
+            self.door.set_room(Ok(()));
             self.turn(first)?;
         }
     }
 
-    /// Waits for an input or for the next deadline, commands first.
+    /// Waits for an input or for the next deadline: what was kept first, then commands.
     async fn wait(&mut self, stop: &mut oneshot::Receiver<()>) -> Woken {
+        if let Some(kept) = self.kept.pop_front() {
+            return Woken::Input(Box::new(kept));
+        }
         let pause = match self.engine.next_deadline() {
             Some(deadline) => deadline.since(self.clock.now()).min(HEARTBEAT),
             None => HEARTBEAT,

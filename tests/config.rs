@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remedyd::config::{Driver, Loaded, Overrides, load};
+use remedyd::config::{Driver, Loaded, Overrides, Storage, load};
 use remedyd::domain::{AutoResolve, Mode};
-use remedyd::engine::settings::{Enforce, XidAction};
+use remedyd::engine::settings::{Enforce, Retention, XidAction};
 
 /// A folder of configuration files.
 struct Folder(tempfile::TempDir);

@@ -1,4 +1,5 @@
 //! The verbs of the one binary, as plain functions: what they print and how they exit. Flags are `main.rs`'s matter.
 
 pub mod check;
+pub mod enable;
 pub mod token;

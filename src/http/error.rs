@@ -43,6 +43,8 @@ pub enum Kind {
     TooSlow,
     /// Nothing is wrong with the request; try again soon.
     Unavailable,
+    /// The store is damaged where this was asked; it is built anew, so trying again helps.
+    Damaged,
     /// Our own mistake.
     Internal,
 }
@@ -91,9 +93,9 @@ impl From<Unavailable> for Fault {
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
         let kind = match error {
-            ReadError::Lagging => Kind::Unavailable,
+            ReadError::Lagging | ReadError::Stopped => Kind::Unavailable,
             ReadError::BadCursor => Kind::Invalid,
-            ReadError::Broken(_) => Kind::Internal,
+            ReadError::Broken(_) => Kind::Damaged,
         };
         Self::new(kind, error.to_string())
     }
@@ -120,7 +122,7 @@ impl Kind {
             Self::Taken | Self::Precondition => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Damaged => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -132,7 +134,7 @@ pub(super) fn headers(kind: Kind, response: &mut Response) {
         Kind::Unauthenticated => {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Kind::Unavailable => {
+        Kind::Unavailable | Kind::Damaged => {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Kind::Invalid

@@ -39,7 +39,7 @@ use self::auth::Asker;
 use self::error::{Fault, Kind};
 use crate::config::Config;
 use crate::engine::{Command, Input, Reply};
-use crate::store::reader::Reader;
+use crate::store::reader::{ReadError, Reader};
 use crate::telemetry::metrics::Metrics;
 use crate::writer::Inlet;
 
@@ -87,7 +87,14 @@ impl Shared {
         self.reader.caught_up().await?;
         let reader = self.reader.clone();
         let answer = tokio::task::spawn_blocking(move || question(&reader)).await;
-        answer.map_err(|error| Fault::new(Kind::Internal, format!("the store could not be asked: {error}")))?
+        // sled 0.34 may panic over a damaged page.
+        let answer = answer.unwrap_or_else(|error| Err(ReadError::Broken(error.to_string()).into()));
+        if let Err(fault) = &answer
+            && fault.kind == Kind::Damaged
+        {
+            self.reader.found_damage(fault.detail.clone());
+        }
+        answer
     }
 
     /// Hands a command of `asker` to the engine and waits until what it changed is on disk.

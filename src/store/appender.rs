@@ -131,7 +131,10 @@ impl Appender {
     pub fn close(self) -> Result<(), StoreError> {
         let Self { applier, db, lock, mut journal, .. } = self;
         applier.close();
-        journal.end_segment()?;
+        if let Err(error) = journal.end_segment() {
+            // Sled has everything all the same, and the last segment says so; a full disk is a reason.
+            tracing::warn!("the journal's last segment was not ended: {error}");
+        }
         db.flush()?;
         drop(lock);
         Ok(())

@@ -10,6 +10,7 @@ mod batch;
 mod checkpoint;
 mod codec;
 mod database;
+mod fatal;
 mod identity;
 mod index;
 pub mod journal;
@@ -35,8 +36,8 @@ mod tests;
 use std::path::PathBuf;
 
 pub use appender::Appender;
-pub use applier::Fatal;
 pub use codec::BadRow;
+pub use fatal::Fatal;
 pub use journal::JournalError;
 pub use open::{Last, Opened, Opening, Options, ReadOnly, Restored, open};
 pub use progress::Lag;

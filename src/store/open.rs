@@ -16,9 +16,10 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::appender::Appender;
-use super::applier::{Applier, Fatal};
+use super::applier::Applier;
 use super::batch::Nobody;
 use super::database::{self, Applied, Group, Turn};
+use super::fatal::{Alarm, Fatal};
 use super::identity::{self, Found, Identity};
 use super::journal::{Draft, End, Journal, Record, SEGMENT_BYTES};
 use super::lock::Lock;
@@ -148,7 +149,7 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
         Sound::Both(read) => read,
         Sound::Sled(db, applied, error) => {
             let (progress, done) = Progress::new(applied.seq);
-            let reader = Reader::new(db, Arc::new(progress), lock);
+            let reader = Reader::new(db, Arc::new(progress), Alarm::mute(), lock);
             let why = format!("{error}; only reads are answered. `remedyd audit verify` says more");
             return Ok(Opening::ReadOnly(ReadOnly { reader, why, _done: done }));
         }
@@ -167,7 +168,8 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     let progress = Arc::new(progress);
     let io = |source| StoreError::Io { action: "start the applier of", path: dir.to_owned(), source };
     let (applier, fatal) = Applier::start(db.clone(), Arc::clone(&overlay), done).map_err(io)?;
-    let reader = Reader::new(db.clone(), Arc::clone(&progress), Arc::clone(&lock));
+    let (fatal, alarm) = Fatal::new(fatal);
+    let reader = Reader::new(db.clone(), Arc::clone(&progress), alarm, Arc::clone(&lock));
     let appender = Appender {
         dir: dir.to_owned(),
         journal,

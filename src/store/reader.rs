@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::StoreError;
 use super::codec::{BadRow, unpack};
+use super::fatal::Alarm;
 use super::index::{Index, MOMENT};
 use super::keys::{self, Kind};
 use super::lock::Lock;
@@ -30,8 +32,11 @@ pub enum ReadError {
     /// The cursor is not one that a page of this kind ended with.
     #[error("the page token is not one of ours")]
     BadCursor,
+    /// Nothing is applied any more, so nobody can tell whether sled has everything.
+    #[error("the store has stopped")]
+    Stopped,
     /// A row could not be read.
-    #[error("the store cannot be read: {0}")]
+    #[error("the store cannot be read here, and is built anew: {0}")]
     Broken(String),
 }
 
@@ -52,6 +57,7 @@ impl From<BadRow> for ReadError {
 pub struct Reader {
     db: sled::Db,
     progress: Arc<Progress>,
+    alarm: Alarm,
     /// The folder stays ours as long as anybody may read it.
     _lock: Arc<Lock>,
 }
@@ -64,20 +70,25 @@ impl fmt::Debug for Reader {
 }
 
 impl Reader {
-    pub(super) fn new(db: sled::Db, progress: Arc<Progress>, lock: Arc<Lock>) -> Self {
-        Self { db, progress, _lock: lock }
+    pub(super) fn new(db: sled::Db, progress: Arc<Progress>, alarm: Alarm, lock: Arc<Lock>) -> Self {
+        Self { db, progress, alarm, _lock: lock }
+    }
+
+    /// Somebody could not read what should be there: the store fails as a whole, so that it is built anew.
+    pub fn found_damage(&self, why: String) {
+        self.alarm.ring(StoreError::Unreadable(why));
     }
 
     /// Waits until everything that is committed now can be read; at most 100 ms.
     ///
     /// # Errors
-    /// [`ReadError::Lagging`] after that time, [`ReadError::Broken`] where the applier has ended before.
+    /// [`ReadError::Lagging`] after that time, [`ReadError::Stopped`] where the applier has ended before.
     pub async fn caught_up(&self) -> Result<(), ReadError> {
         let committed = self.progress.committed();
         let mut applied = self.progress.applied();
         match tokio::time::timeout(PATIENCE, applied.wait_for(|seq| *seq >= committed)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(ReadError::Broken("it has stopped".to_owned())),
+            Ok(Err(_)) => Err(ReadError::Stopped),
             Err(_) => Err(ReadError::Lagging),
         }
     }

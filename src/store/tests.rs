@@ -184,7 +184,7 @@ fn after_a_failed_applier_nothing_is_taken_and_the_app_is_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let error = runtime.block_on(opened.fatal.wait());
     assert!(matches!(error, StoreError::Row(_)), "{error}");
-    assert!(matches!(runtime.block_on(opened.reader.caught_up()), Err(ReadError::Broken(_) | ReadError::Lagging)));
+    assert!(matches!(runtime.block_on(opened.reader.caught_up()), Err(ReadError::Stopped | ReadError::Lagging)));
     while !opened.appender.applier.has_ended() {
         std::thread::yield_now();
     }

@@ -191,6 +191,7 @@ impl Door {
 
 impl Closed {
     fn why(&self) -> Option<Arc<str>> {
-        self.by_daemon.clone().or_else(|| self.by_disk.clone())
+        // A start that waits for room says so.
+        self.by_disk.clone().or_else(|| self.by_daemon.clone())
     }
 }

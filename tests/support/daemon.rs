@@ -114,6 +114,19 @@ impl<'a> Daemon<'a> {
         kill_process(id, signal).unwrap();
     }
 
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// SIGTERM, for one that may have had a reason to end by itself just before.
+    pub fn end_somehow(mut self) {
+        if !self.has_ended() {
+            self.signal(Signal::TERM);
+            self.ended();
+        }
+    }
+
     fn ended(&mut self) -> ExitStatus {
         eventually(SOON, "the daemon ends", || self.child.try_wait().unwrap().ok_or("it runs"))
     }

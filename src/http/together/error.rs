@@ -39,7 +39,7 @@ const fn code(kind: Kind) -> (u8, StatusCode, &'static str, &'static str) {
         Kind::NotAllowed => (7, StatusCode::FORBIDDEN, "permission_denied", "PERMISSION_DENIED"),
         Kind::Precondition => (9, StatusCode::BAD_REQUEST, "failed_precondition", "FAILED_PRECONDITION"),
         Kind::Internal => (13, StatusCode::INTERNAL_SERVER_ERROR, "internal", "INTERNAL"),
-        Kind::Unavailable => (14, StatusCode::SERVICE_UNAVAILABLE, "unavailable", "UNAVAILABLE"),
+        Kind::Unavailable | Kind::Damaged => (14, StatusCode::SERVICE_UNAVAILABLE, "unavailable", "UNAVAILABLE"),
         Kind::Unauthenticated => (16, StatusCode::UNAUTHORIZED, "unauthenticated", "UNAUTHENTICATED"),
     }
 }
