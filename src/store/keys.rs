@@ -43,7 +43,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
         Self::Cluster,
         Self::Instance,
         Self::NodeMemory,
@@ -166,6 +167,11 @@ pub fn held(id: &InstanceId) -> Bytes {
 /// The key of the right to act.
 pub fn execution() -> Bytes {
     made(Kind::Execution, &[])
+}
+
+/// What the keys of all horizons begin with.
+pub fn horizons() -> Bytes {
+    made(Kind::Horizon, &[])
 }
 
 fn horizon(row: &Horizon) -> Bytes {
