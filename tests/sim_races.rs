@@ -213,7 +213,10 @@ impl Arena {
                 alias: None,
                 is_retry: false,
             },
-            Runner::Raise => return Ok(self.says("Heavy", true)),
+            Runner::Raise => {
+                self.says("Heavy", true);
+                return Ok(());
+            }
             Runner::Tick => {
                 self.step(Input::Tick);
                 return Ok(());
