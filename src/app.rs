@@ -9,6 +9,7 @@ mod end;
 mod live;
 mod observe;
 mod read_only;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use crate::executors::Executors;
 use crate::http::{self, Shared};
 use crate::notices::Notices;
 use crate::providers::http_client::HttpClient;
-use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError};
+use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError, UpkeepDone, UpkeepWanted};
 use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
@@ -94,12 +95,13 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
         }
     }
     let metrics_of_store: Arc<OnceLock<Arc<Metrics>>> = Arc::default();
-    let opened = match open_store(&loaded.config.storage, Arc::clone(&metrics_of_store)).await {
+    let (done, upkept) = mpsc::unbounded_channel();
+    let opened = match open_store(&loaded.config.storage, Arc::clone(&metrics_of_store), done).await {
         Ok(Opening::Ready(opened)) => *opened,
         Ok(Opening::ReadOnly(store)) => return read_only::serve(&loaded.config, store, listeners, &mut signals).await,
         Err(error) => return unusable(&error),
     };
-    match Daemon::build(options, loaded, opened, &metrics_of_store) {
+    match Daemon::build(options, loaded, opened, upkept, &metrics_of_store) {
         Ok(daemon) => daemon.run(listeners, &mut signals).await,
         Err(code) => code,
     }
@@ -129,6 +131,7 @@ impl Daemon {
         options: &Options,
         loaded: Loaded,
         opened: Opened,
+        upkept: mpsc::UnboundedReceiver<UpkeepDone>,
         metrics_of_store: &OnceLock<Arc<Metrics>>,
     ) -> Result<Self, ExitCode> {
         let first = Arc::new(loaded.config.clone());
@@ -175,6 +178,7 @@ impl Daemon {
         let mut hand_tasks = JoinSet::new();
         hand_tasks.spawn(effects::dispatch(Arc::clone(&hands), effects));
         hand_tasks.spawn(effects::report_notices(Arc::clone(&hands), told));
+        hand_tasks.spawn(upkeep::report(Arc::clone(&hands), upkept));
 
         let (reloaded_out, reloaded) = mpsc::channel(1);
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
@@ -298,14 +302,25 @@ fn known(config: &Config) -> Known {
     }
 }
 
-async fn open_store(storage: &Storage, metrics: Arc<OnceLock<Arc<Metrics>>>) -> Result<Opening, StoreError> {
+async fn open_store(
+    storage: &Storage,
+    metrics: Arc<OnceLock<Arc<Metrics>>>,
+    done: mpsc::UnboundedSender<UpkeepDone>,
+) -> Result<Opening, StoreError> {
     let observe = move |took: Duration| {
         if let Some(metrics) = metrics.get() {
             metrics.fsync(took);
         }
     };
     let room = RoomWanted { min_free: storage.min_free, ballast: storage.ballast };
-    let options = store::Options { synced: Box::new(observe), room };
+    let upkeep = UpkeepWanted {
+        every: storage.checkpoint_every,
+        after: storage.checkpoint_after,
+        min_free: storage.min_free,
+        // At the end of the daemon nobody listens any more.
+        told: Box::new(move |what| drop(done.send(what))),
+    };
+    let options = store::Options { synced: Box::new(observe), room, upkeep: Some(upkeep) };
     let path = storage.path.clone();
     let opened = tokio::task::spawn_blocking(move || store::open(&path, options)).await;
     opened.unwrap_or_else(|error| Err(StoreError::Unreadable(format!("opening it ended badly: {error}"))))

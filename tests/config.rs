@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remedyd::config::{Driver, Loaded, Overrides, load};
+use remedyd::config::{Driver, Loaded, Overrides, Storage, load};
 use remedyd::domain::{AutoResolve, Mode};
-use remedyd::engine::settings::{Enforce, XidAction};
+use remedyd::engine::settings::{Enforce, Retention, XidAction};
 
 /// A folder of configuration files.
 struct Folder(tempfile::TempDir);
@@ -84,7 +84,8 @@ fn every_shipped_file_loads_without_a_warning() {
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(config.listen, ["127.0.0.1:9720".parse::<SocketAddr>().unwrap()]);
-    assert_eq!(config.storage.path, shipped("../data"));
+    let defaults = Storage { path: shipped("../data"), ..Storage::default() };
+    assert_eq!((config.storage, config.settings.retention), (defaults, Retention::default()));
     assert_eq!(config.instances.len(), 8);
     let seventh = config.instances.iter().find(|instance| instance.id.as_str() == "i-7").unwrap();
     assert_eq!((seventh.name.as_str(), seventh.host_id.as_str()), ("gpu-node-7", "h-0042"));
@@ -197,9 +198,13 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[server]\nlisten = [\"[::]:9720\"]", "2:11: server.listen: `[::]:9720` is not loopback, and without [auth]"),
         ("[server.tls]\ncert_file = \"a\"", "1:9: server.tls: is not a known key; known in [server]: `listen`"),
         (
-            "[storage.retention]\nalerts = \"30d\"",
-            "1:10: storage.retention: is not a known key; known in [storage]: `path`, `min_free`, `ballast`",
+            "[storage.retention]\nruns = \"7d\"",
+            "2:1: storage.retention.runs: is not a known key; known in [storage.retention]: `remediations`, `alerts`",
         ),
+        ("[storage.retention]\nalerts = \"59m\"", "2:10: storage.retention.alerts: must be at least 1h"),
+        ("[storage]\naudit_retention = \"0s\"", "2:19: storage.audit_retention: must be at least 1h"),
+        ("[storage]\ncheckpoint_every = 24", "2:20: storage.checkpoint_every: must be a duration in quotes, such as"),
+        ("[storage]\ncheckpoint_after = \"1GB\"", "2:20: storage.checkpoint_after: `1GB` is no size"),
         ("[storage]\nmin_free = 1", "2:12: storage.min_free: must be a size in quotes, such as"),
         ("[storage]\nballast = \"1MB\"", "2:11: storage.ballast: `1MB` is no size"),
         ("[storage]\npath = \" \"", "2:8: storage.path: must not be empty"),

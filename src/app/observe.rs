@@ -99,7 +99,8 @@ impl Observer for Telemetry {
                 Change::Held(held) => self.held(&held.instance_id, Some(&held.why)),
                 Change::HeldGone(instance) => self.held(instance, None),
                 Change::Execution(row) => self.execution(Some(row)),
-                Change::Alert(_)
+                Change::Horizon(_)
+                | Change::Alert(_)
                 | Change::DeadLetter(_)
                 | Change::Alias(_)
                 | Change::Hold(_)

@@ -100,6 +100,7 @@ impl Loader<'_> {
             policy: main.policy,
             limits: main.limits,
             notices: main.receivers.keys().cloned().collect(),
+            retention: main.retention,
         };
         Config {
             listen,

@@ -10,7 +10,7 @@ use super::storage::{self, Storage};
 use super::table::{Table, Value};
 use super::{Driver, alert_sources, clusters, duration};
 use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
-use crate::engine::settings::{ClusterPolicy, Limits, Policy, Source};
+use crate::engine::settings::{ClusterPolicy, Limits, Policy, Retention, Source};
 
 /// Where the daemon listens unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9720);
@@ -19,6 +19,7 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9720
 pub(super) struct MainFile<'a> {
     pub(super) listen: Vec<(SocketAddr, Option<Value<'a>>)>,
     pub(super) storage: Storage,
+    pub(super) retention: Retention,
     pub(super) tokens_file: Option<(&'a str, Value<'a>)>,
     pub(super) sources: BTreeMap<SourceId, Source>,
     pub(super) alertmanagers: BTreeMap<SourceId, Vec<String>>,
@@ -37,7 +38,7 @@ impl<'a> MainFile<'a> {
     /// Reads every table. `base` is the folder that paths are relative to; `storage_path` overrides the file's.
     pub(super) fn read(mut top: Table<'a>, base: &Path, storage_path: Option<&Path>) -> Self {
         let listen = read_listen(top.table("server"));
-        let storage = storage::read(top.table("storage"), base, storage_path);
+        let (storage, retention) = storage::read(top.table("storage"), base, storage_path);
         let tokens_file = read_auth(top.table("auth"));
         let drivers = clusters::read_drivers(top.table("drivers"));
         let (clusters, cluster_policies) = clusters::read(top.table("clusters"), &drivers);
@@ -53,6 +54,7 @@ impl<'a> MainFile<'a> {
         Self {
             listen,
             storage,
+            retention,
             tokens_file,
             sources,
             alertmanagers,

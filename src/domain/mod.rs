@@ -8,6 +8,7 @@ pub mod alert;
 pub mod decided;
 pub mod execution;
 pub mod hold;
+pub mod horizon;
 pub mod ids;
 pub mod instance;
 pub mod labels;
@@ -23,6 +24,7 @@ pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
 pub use decided::Decided;
 pub use execution::Execution;
 pub use hold::{Held, HeldWhy, Hold};
+pub use horizon::{Horizon, Horizons};
 pub use ids::{
     AlertId, ClusterId, DeadLetterId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,
     RemediationId, RuleId, SourceId,

@@ -2,7 +2,7 @@
 
 use super::memory::Subject;
 use super::turn::Turn;
-use super::{SYSTEM, guard, holds, plan, remediation};
+use super::{SYSTEM, guard, holds, plan, remediation, retention};
 use crate::domain::{ClusterId, DueWhy, RemediationId, State};
 
 /// How many deadlines one step takes; the writer comes again at once while more are due.
@@ -21,6 +21,7 @@ pub fn tick(turn: &mut Turn<'_>) {
     for subject in due {
         match subject {
             Subject::Remediation(id) => remediation_due(turn, id),
+            Subject::Horizons => retention::advance(turn),
             Subject::Hold(id) => holds::end(turn, id, SYSTEM),
             Subject::Instance(id) => {
                 turn.touched.insert(id);

@@ -2,7 +2,7 @@
 
 use super::effect::Effect;
 use crate::domain::{
-    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Execution, Held, Hold, Instance, InstanceId, Link,
+    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Execution, Held, Hold, Horizon, Instance, InstanceId, Link,
     NodeMemory, Remediation, Transition,
 };
 
@@ -39,6 +39,8 @@ pub enum Change {
     NodeMemory(Box<NodeMemory>),
     /// Whether this store may act.
     Execution(Box<Execution>),
+    /// How far back the past reaches.
+    Horizon(Box<Horizon>),
     /// An effect that is to happen.
     Pending(Box<Effect>),
     /// Its result is known.

@@ -4,6 +4,7 @@ use super::change::Change;
 use super::health;
 use super::input::Configured;
 use super::lifecycle;
+use super::retention;
 use super::turn::Turn;
 use crate::domain::{ClusterId, InstanceId, RemediationId};
 
@@ -52,4 +53,5 @@ pub fn take(turn: &mut Turn<'_>, configured: Configured) {
         turn.stirred.insert(id);
         turn.freed.insert(cluster);
     }
+    retention::advance(turn);
 }

@@ -56,6 +56,11 @@ pub enum Input {
         /// Why it was given up, if it was.
         failure: Option<String>,
     },
+    /// The store has made a checkpoint that was verified.
+    Checkpointed {
+        /// Turns with their times: what the journal holds before each of them, checkpoints hold as well.
+        covered: Vec<(u64, Timestamp)>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -72,6 +77,7 @@ impl Input {
             Self::Acted { .. } => "acted",
             Self::Looked { .. } => "looked",
             Self::Notified { .. } => "notified",
+            Self::Checkpointed { .. } => "checkpointed",
             Self::Tick => "tick",
         }
     }

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::Change;
 use super::effect::Effect;
 use super::names::NameIndex;
+use super::retention;
 use crate::domain::{
-    Alert, AlertState, Cluster, ClusterId, EffectId, Execution, Held, Hold, HoldId, HostId, Identity, Instance,
-    InstanceId, Link, NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
+    Alert, AlertState, Cluster, ClusterId, EffectId, Execution, Held, Hold, HoldId, Horizon, Horizons, HostId,
+    Identity, Instance, InstanceId, Link, NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
 };
 
 /// Who is due at a moment.
@@ -23,6 +24,8 @@ pub enum Subject {
     Hold(HoldId),
     /// Something that policy wants for an instance may be possible.
     Instance(InstanceId),
+    /// The horizons move.
+    Horizons,
 }
 
 /// All live rows.
@@ -44,6 +47,7 @@ pub struct Memory {
     held: BTreeMap<InstanceId, Held>,
     nodes: BTreeMap<InstanceId, NodeMemory>,
     execution: Option<Execution>,
+    horizons: Horizons,
     pending: BTreeMap<EffectId, Effect>,
     agenda: BTreeSet<(Timestamp, Subject)>,
 }
@@ -70,6 +74,7 @@ impl Memory {
                 self.nodes.insert(node.instance_id.clone(), (**node).clone());
             }
             Change::Execution(execution) => self.execution = Some((**execution).clone()),
+            Change::Horizon(horizon) => self.apply_horizon(**horizon),
             Change::Pending(effect) => {
                 self.pending.insert(effect.id, (**effect).clone());
             }
@@ -165,6 +170,16 @@ impl Memory {
                 self.agenda.insert((until, Subject::Instance(instance.clone())));
             }
             self.held.insert(instance.clone(), held.clone());
+        }
+    }
+
+    fn apply_horizon(&mut self, horizon: Horizon) {
+        if let Some(before) = self.horizons.moved_at() {
+            self.agenda.remove(&(before.plus(retention::STEP), Subject::Horizons));
+        }
+        self.horizons.set(horizon);
+        if let Some(moved) = self.horizons.moved_at() {
+            self.agenda.insert((moved.plus(retention::STEP), Subject::Horizons));
         }
     }
 
@@ -275,6 +290,11 @@ impl Memory {
     /// What was last said about the right to act; nothing where it was never lost.
     pub fn execution(&self) -> Option<&Execution> {
         self.execution.as_ref()
+    }
+
+    /// How far back the past reaches.
+    pub fn horizons(&self) -> &Horizons {
+        &self.horizons
     }
 
     /// Every effect without a result.

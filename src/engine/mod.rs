@@ -25,6 +25,7 @@ mod plan;
 mod policy;
 pub mod refusal;
 mod remediation;
+mod retention;
 pub mod settings;
 pub mod signs;
 #[cfg(test)]
@@ -111,6 +112,7 @@ impl Engine {
             | Input::Acted { .. }
             | Input::Looked { .. }
             | Input::Notified { .. }
+            | Input::Checkpointed { .. }
             | Input::Tick => Vec::new(),
         }
     }
@@ -158,6 +160,7 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
         Input::Notified { effect_id, failure: _ } => {
             turn.settle(effect_id);
         }
+        Input::Checkpointed { covered } => retention::checkpointed(turn, &covered),
         Input::Tick => agenda::tick(turn),
     }
     Reply::Done

@@ -23,6 +23,26 @@ pub struct Settings {
     pub limits: Limits,
     /// `[notices.<id>]`
     pub notices: BTreeSet<NoticeId>,
+    /// `[storage.retention]`, and `audit_retention`
+    pub retention: Retention,
+}
+
+/// How long the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Remediations and holds, from their end.
+    pub remediations: Duration,
+    /// Alerts from their end, and dead letters.
+    pub alerts: Duration,
+    /// The journal.
+    pub audit: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self { remediations: days(90), alerts: days(30), audit: days(400) }
+    }
 }
 
 /// How alerts of one source find their instance.

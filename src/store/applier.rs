@@ -1,15 +1,16 @@
 //! The thread that carries committed turns into sled, off the way of the acknowledgement.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{oneshot, watch};
 
 use super::StoreError;
-use super::batch::Nobody;
-use super::database::{Group, Turn};
+use super::database::{Group, Turn, guarded};
+use super::keys::Kind;
 use super::overlay::Overlay;
+use super::upkeep::Upkeep;
 
 /// How many turns may wait. The door refuses new work long before (the lag's bound); beyond this the writer waits.
 const QUEUE: usize = 256;
@@ -26,7 +27,7 @@ pub struct Applier {
 pub struct Fatal(oneshot::Receiver<StoreError>);
 
 impl Fatal {
-    /// Waits for the failure. [`StoreError::Stopped`] where the applier ended without one: it was closed, or it panicked.
+    /// Waits for the failure. [`StoreError::Stopped`] where the applier ended without one: it was closed.
     pub async fn wait(&mut self) -> StoreError {
         (&mut self.0).await.unwrap_or(StoreError::Stopped)
     }
@@ -37,11 +38,16 @@ impl Applier {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(db: sled::Db, overlay: Arc<Overlay>, done: watch::Sender<u64>) -> std::io::Result<(Self, Fatal)> {
+    pub fn start(
+        db: sled::Db,
+        overlay: Arc<Overlay>,
+        done: watch::Sender<u64>,
+        mut upkeep: Upkeep,
+    ) -> std::io::Result<(Self, Fatal)> {
         let (turns, taken) = sync_channel(QUEUE);
         let (failed, fatal) = oneshot::channel();
         let thread = thread::Builder::new().name("applier".to_owned()).spawn(move || {
-            if let Err(error) = follow(&taken, &db, &overlay, &done) {
+            if let Err(error) = guarded(|| follow(&taken, &db, &overlay, &done, &mut upkeep)) {
                 // Nobody listens where the store is only read by a tool; the next commit fails all the same.
                 let _ = failed.send(error);
             }
@@ -65,7 +71,7 @@ impl Applier {
     /// Waits until everything that was handed over is in sled.
     pub fn close(self) {
         drop(self.turns);
-        // A panic of the thread was told as the fatal error; sled then lacks the tail, which the next start applies.
+        // A failure of the thread was told as the fatal error; sled then lacks the tail, which the next start applies.
         let _ = self.thread.join();
     }
 }
@@ -75,17 +81,33 @@ fn follow(
     db: &sled::Db,
     overlay: &Overlay,
     done: &watch::Sender<u64>,
+    upkeep: &mut Upkeep,
 ) -> Result<(), StoreError> {
-    while let Ok(turn) = taken.recv() {
-        let mut group = Group::default();
-        group.add(turn);
-        while !group.is_full() {
-            match taken.try_recv() {
-                Ok(turn) => group.add(turn),
-                Err(_) => break,
+    upkeep.begin(db)?;
+    loop {
+        let next = match upkeep.pause() {
+            Some(pause) => taken.recv_timeout(pause),
+            None => taken.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match next {
+            Ok(turn) => {
+                let mut bytes = turn.bytes();
+                let mut group = Group::default();
+                group.add(turn);
+                while !group.is_full() {
+                    let Ok(turn) = taken.try_recv() else { break };
+                    bytes += turn.bytes();
+                    group.add(turn);
+                }
+                let (reaches, has_horizon) = (group.reaches(), group.has(Kind::Horizon));
+                group.apply(db, overlay, done, upkeep)?;
+                if let Some(applied) = reaches {
+                    upkeep.applied(db, applied, bytes, has_horizon)?;
+                }
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        group.apply(db, overlay, done, &mut Nobody)?;
+        upkeep.go_on(db)?;
     }
-    Ok(())
 }

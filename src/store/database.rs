@@ -17,7 +17,7 @@ use super::batch::{Batch, Watcher};
 use super::codec::{BadRow, Entry};
 use super::index;
 use super::journal::Chain;
-use super::keys::{APPLIED, SCHEMA, TALLY};
+use super::keys::{APPLIED, Kind, SCHEMA, TALLY};
 use super::overlay::Overlay;
 use super::tally::Tally;
 use crate::clock::Stopwatch;
@@ -88,10 +88,15 @@ pub fn open(dir: &Path, has_journal: bool) -> Result<sled::Db, StoreError> {
 /// # Errors
 /// Those of `act`, and [`StoreError::Unreadable`] where it panicked.
 pub fn guarded<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    caught(act).unwrap_or_else(|why| Err(StoreError::Unreadable(why)))
+}
+
+/// The same where errors are of another kind: `Err` says in words that it panicked.
+pub fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
     // sled is not used any more after this error, so nobody sees what the panic left of it.
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(StoreError::Unreadable(format!("it panicked: {}", said.unwrap_or("for no reason that it gave"))))
+        format!("it panicked: {}", said.unwrap_or("for no reason that it gave"))
     })
 }
 
@@ -195,11 +200,32 @@ pub struct Group {
     applied: Option<Applied>,
 }
 
+impl Turn {
+    /// How much of the journal it took, without the causes of its steps.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.entries.iter().map(|entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len));
+        sizes.sum::<usize>() as u64
+    }
+}
+
 impl Group {
     /// Adds the turn that follows.
     pub fn add(&mut self, turn: Turn) {
         self.rows.extend(turn.entries.into_iter().map(|entry| (entry.key, entry.value)));
         self.applied = Some(turn.applied);
+    }
+
+    /// The last turn that was added.
+    pub fn reaches(&self) -> Option<Applied> {
+        self.applied
+    }
+
+    /// Whether a row of this kind is among them.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.rows
+            .range(Bytes::copy_from_slice(&[kind.byte()])..)
+            .next()
+            .is_some_and(|(key, _)| Kind::of(key) == Some(kind))
     }
 
     /// Whether it is time to apply it.

@@ -87,6 +87,7 @@ pub fn has(key: &[u8]) -> bool {
             | Kind::Alias
             | Kind::Held
             | Kind::Execution
+            | Kind::Horizon
             | Kind::Pending,
         ) => false,
     }
@@ -110,6 +111,7 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
         | Change::ClusterGone(_)
         | Change::NodeMemory(_)
         | Change::Execution(_)
+        | Change::Horizon(_)
         | Change::Pending(_)
         | Change::Settled(_) => Vec::new(),
     };

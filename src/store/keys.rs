@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{ClusterId, DeadLetterId, EffectId, Identity, InstanceId, RemediationId};
+use crate::domain::{ClusterId, DeadLetterId, EffectId, Horizon, Identity, InstanceId, RemediationId};
 use crate::engine::Change;
 
 /// The kinds of row. The byte is part of every stored key and never gets another meaning.
@@ -38,10 +38,13 @@ pub enum Kind {
     DeadLetter = 0x0c,
     /// Whether this store may act: one row.
     Execution = 0x0d,
+    /// How far back the past reaches: one row for each horizon.
+    Horizon = 0x0e,
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
         Self::Cluster,
         Self::Instance,
         Self::NodeMemory,
@@ -55,6 +58,7 @@ impl Kind {
         Self::Pending,
         Self::DeadLetter,
         Self::Execution,
+        Self::Horizon,
     ];
 
     /// The kind of the row at `key`; nothing for an index, a note of the store or an unknown byte.
@@ -79,6 +83,7 @@ impl Kind {
             Self::Pending => "pending",
             Self::DeadLetter => "dead_letter",
             Self::Execution => "execution",
+            Self::Horizon => "horizon",
         }
     }
 
@@ -117,6 +122,7 @@ pub fn of(change: &Change) -> Bytes {
         Change::Held(row) => held(&row.instance_id),
         Change::HeldGone(id) => held(id),
         Change::Execution(_) => execution(),
+        Change::Horizon(row) => horizon(row),
         Change::Pending(row) => pending(row.id),
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),
@@ -161,6 +167,20 @@ pub fn held(id: &InstanceId) -> Bytes {
 /// The key of the right to act.
 pub fn execution() -> Bytes {
     made(Kind::Execution, &[])
+}
+
+/// What the keys of all horizons begin with.
+pub fn horizons() -> Bytes {
+    made(Kind::Horizon, &[])
+}
+
+fn horizon(row: &Horizon) -> Bytes {
+    let which = match row {
+        Horizon::Remediations { .. } => 1,
+        Horizon::Alerts { .. } => 2,
+        Horizon::Journal { .. } => 3,
+    };
+    made(Kind::Horizon, &[&[which]])
 }
 
 /// The key of a dead letter.

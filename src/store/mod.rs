@@ -32,6 +32,8 @@ mod sentinel;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod upkeep;
+mod walk;
 
 use std::path::PathBuf;
 
@@ -44,6 +46,7 @@ pub use progress::Lag;
 pub use reader::{ReadError, Reader};
 pub use rebuild::suspect;
 pub use room::Wanted as RoomWanted;
+pub use upkeep::{Done as UpkeepDone, Wanted as UpkeepWanted};
 
 use crate::domain::Timestamp;
 use crate::engine::{Change, Past, PastKey};
@@ -162,6 +165,9 @@ pub enum StoreError {
         /// What is wrong there.
         what: String,
     },
+    /// sled lost, changed or made up rows without noticing.
+    #[error("sled does not hold what was written: {0}")]
+    Miscounted(String),
     /// A row cannot be read.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -190,6 +196,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::Miscounted(_)
             | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => return false,
@@ -204,6 +211,7 @@ impl StoreError {
             | Self::Incomplete { .. }
             | Self::OtherForm { .. }
             | Self::Unreadable(_)
+            | Self::Miscounted(_)
             | Self::Row(_) => true,
             Self::Sled(error) => !matches!(error, sled::Error::Io(_) | sled::Error::Unsupported(_)),
             Self::Locked { .. }
@@ -240,6 +248,7 @@ impl StoreError {
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
+            | Self::Miscounted(_)
             | Self::BadCheckpoint { .. }
             | Self::Row(_)
             | Self::Stopped => false,

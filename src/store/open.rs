@@ -29,6 +29,7 @@ use super::progress::Progress;
 use super::reader::Reader;
 use super::room::{self, Room};
 use super::sentinel::{self, Mark, Sentinel};
+use super::upkeep::{self, Upkeep};
 use super::{StoreError, live, rebuild};
 use crate::domain::Timestamp;
 use crate::engine::Change;
@@ -39,11 +40,13 @@ pub struct Options {
     pub synced: Box<dyn Fn(Duration) + Send>,
     /// How much of the disk is to be left.
     pub room: room::Wanted,
+    /// Whether sled is walked over and checkpoints are made, and when.
+    pub upkeep: Option<upkeep::Wanted>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { synced: Box::new(|_| {}), room: room::Wanted::default() }
+        Self { synced: Box::new(|_| {}), room: room::Wanted::default(), upkeep: None }
     }
 }
 
@@ -167,7 +170,8 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     let (overlay, (progress, done)) = (Arc::new(Overlay::default()), Progress::new(reached.seq));
     let progress = Arc::new(progress);
     let io = |source| StoreError::Io { action: "start the applier of", path: dir.to_owned(), source };
-    let (applier, fatal) = Applier::start(db.clone(), Arc::clone(&overlay), done).map_err(io)?;
+    let upkeep = Upkeep::new(dir.to_owned(), identity, reached, options.upkeep);
+    let (applier, fatal) = Applier::start(db.clone(), Arc::clone(&overlay), done, upkeep).map_err(io)?;
     let (fatal, alarm) = Fatal::new(fatal);
     let reader = Reader::new(db.clone(), Arc::clone(&progress), alarm, Arc::clone(&lock));
     let appender = Appender {

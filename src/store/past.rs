@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::codec::unpack;
+use super::database::guarded;
 use super::keys;
 use super::overlay::Overlay;
-use crate::domain::{Alias, Record, RemediationId};
+use crate::domain::{Alert, Alias, DeadLetter, Horizon, Horizons, Record, Remediation, RemediationId};
 use crate::engine::{Past, PastKey};
 
 /// Everything that is committed or staged.
@@ -26,28 +27,39 @@ impl Stored {
         Self { db, overlay }
     }
 
-    /// The rows that these keys name.
+    /// The rows that these keys name. What lies behind a horizon is not there, whether or not it was deleted yet.
     ///
     /// # Errors
     /// A row cannot be read.
     pub fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError> {
+        if keys.is_empty() {
+            return Ok(Past::default());
+        }
+        guarded(|| self.seen(keys, &self.horizons()?))
+    }
+
+    fn seen(&self, keys: &[PastKey], horizons: &Horizons) -> Result<Past, StoreError> {
         let mut past = Past::default();
         for key in keys {
             match key {
                 PastKey::Episodes(identity) => {
-                    let episodes = self.last(&keys::episodes(*identity), Past::EPISODES)?;
+                    let is_there = |alert: &Alert| !horizons.hides_alert(alert);
+                    let episodes = self.last(&keys::episodes(*identity), Past::EPISODES, is_there)?;
                     if !episodes.is_empty() {
                         past.episodes.insert(*identity, episodes);
                     }
                 }
-                PastKey::Remediation(id) => self.add_record(*id, &mut past)?,
+                PastKey::Remediation(id) => self.add_record(*id, horizons, &mut past)?,
                 PastKey::Alias(cluster, name) => {
                     let Some(alias) = self.get::<Alias>(&keys::alias(cluster, name))? else { continue };
-                    past.aliases.insert((cluster.clone(), name.clone()), alias.remediation_id);
-                    self.add_record(alias.remediation_id, &mut past)?;
+                    self.add_record(alias.remediation_id, horizons, &mut past)?;
+                    if past.remediations.contains_key(&alias.remediation_id) {
+                        past.aliases.insert((cluster.clone(), name.clone()), alias.remediation_id);
+                    }
                 }
                 PastKey::DeadLetter(id) => {
-                    if self.value(&keys::dead_letter(*id))?.is_some() {
+                    let letter = self.get::<DeadLetter>(&keys::dead_letter(*id))?;
+                    if letter.is_some_and(|letter| !horizons.hides_dead_letter(&letter)) {
                         past.dead_letters.insert(*id);
                     }
                 }
@@ -56,9 +68,17 @@ impl Stored {
         Ok(past)
     }
 
-    fn add_record(&self, id: RemediationId, past: &mut Past) -> Result<(), StoreError> {
-        if let Some(remediation) = self.get(&keys::remediation(id))? {
-            let mut links = self.last(&keys::links(id), usize::MAX)?;
+    fn horizons(&self) -> Result<Horizons, StoreError> {
+        let mut horizons = Horizons::default();
+        let rows: Vec<Horizon> = self.last(&keys::horizons(), usize::MAX, |_| true)?;
+        rows.into_iter().for_each(|horizon| horizons.set(horizon));
+        Ok(horizons)
+    }
+
+    fn add_record(&self, id: RemediationId, horizons: &Horizons, past: &mut Past) -> Result<(), StoreError> {
+        let row: Option<Remediation> = self.get(&keys::remediation(id))?;
+        if let Some(remediation) = row.filter(|row| !horizons.hides_remediation(row)) {
+            let mut links = self.last(&keys::links(id), usize::MAX, |_| true)?;
             links.reverse();
             past.remediations.insert(id, Record { remediation, links });
         }
@@ -77,18 +97,36 @@ impl Stored {
         }
     }
 
-    /// The rows under a prefix, highest key first, at most `limit`.
-    fn last<T: DeserializeOwned>(&self, prefix: &Bytes, limit: usize) -> Result<Vec<T>, StoreError> {
+    /// The rows under a prefix for which `is_there`, highest key first, at most `limit`.
+    fn last<T: DeserializeOwned>(
+        &self,
+        prefix: &Bytes,
+        limit: usize,
+        is_there: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
         let over = self.overlay.under(prefix);
         // Each row of the overlay hides at most one of sled's.
         let reach = limit.saturating_add(over.len());
-        let mut rows: BTreeMap<Bytes, Option<Bytes>> = BTreeMap::new();
-        for found in self.db.scan_prefix(prefix).rev().take(reach) {
+        let mut rows: BTreeMap<Bytes, T> = BTreeMap::new();
+        for found in self.db.scan_prefix(prefix).rev() {
+            if rows.len() == reach {
+                break;
+            }
             let (key, value) = found?;
-            rows.insert(Bytes::copy_from_slice(&key), Some(Bytes::copy_from_slice(&value)));
+            let row = unpack(&key, &value)?;
+            if is_there(&row) {
+                rows.insert(Bytes::copy_from_slice(&key), row);
+            }
         }
-        rows.extend(over);
-        let there = rows.into_iter().rev().filter_map(|(key, value)| Some((key, value?)));
-        there.take(limit).map(|(key, value)| Ok(unpack(&key, &value)?)).collect()
+        for (key, value) in over {
+            rows.remove(&key);
+            if let Some(value) = value {
+                let row = unpack(&key, &value)?;
+                if is_there(&row) {
+                    rows.insert(key, row);
+                }
+            }
+        }
+        Ok(rows.into_values().rev().take(limit).collect())
     }
 }

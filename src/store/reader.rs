@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::codec::{BadRow, unpack};
+use super::database::caught;
 use super::fatal::Alarm;
 use super::index::{Index, MOMENT};
 use super::keys::{self, Kind};
@@ -16,8 +17,8 @@ use super::progress::{Lag, Progress};
 use super::query::{AlertFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter, Visible};
 use super::scan::Scan;
 use crate::domain::{
-    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Execution, Held, Hold, Instance, InstanceId, Record,
-    Remediation, RemediationId, State, Transition,
+    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Execution, Held, Hold, Horizon, Horizons, Instance,
+    InstanceId, Record, Remediation, RemediationId, State, Transition,
 };
 
 /// How long a question waits for sled; usually it is there at once.
@@ -110,13 +111,19 @@ impl Reader {
 
     /// The remediation with its links.
     pub fn remediation(&self, id: RemediationId) -> Result<Option<Record>, ReadError> {
-        let row = self.get(&keys::remediation(id))?;
-        row.map(|remediation| self.record(remediation)).transpose()
+        self.visible(id)?.map(|remediation| self.record(remediation)).transpose()
+    }
+
+    fn visible(&self, id: RemediationId) -> Result<Option<Remediation>, ReadError> {
+        let Some(row) = self.get(&keys::remediation(id))? else { return Ok(None) };
+        let horizons = self.horizons()?;
+        Ok(Some(row).filter(|row| !horizons.hides_remediation(row)))
     }
 
     /// What a client's name stands for.
     pub fn alias(&self, cluster: &ClusterId, alias: &str) -> Result<Option<Alias>, ReadError> {
-        self.get(&keys::alias(cluster, alias))
+        let Some(alias) = self.get::<Alias>(&keys::alias(cluster, alias))? else { return Ok(None) };
+        Ok(self.visible(alias.remediation_id)?.map(|_| alias))
     }
 
     /// A page of remediations. An unfiltered page is full; a filtered one may be short where the scan budget ended.
@@ -131,15 +138,19 @@ impl Reader {
     ) -> Result<Page<Record>, ReadError> {
         check_moment(paging)?;
         let prefixes = remediation_prefixes(filter, order.by_update);
-        self.scan(prefixes, order.ascending).page(paging, |_, key| {
-            let row = self.get::<Remediation>(key)?.filter(|row| is_wanted(filter, row));
+        let horizons = self.horizons()?;
+        self.page(prefixes, order.ascending, paging, |_, key| {
+            let row = self.get(key)?.filter(|row| is_wanted(filter, row) && !horizons.hides_remediation(row));
             row.map(|remediation| self.record(remediation)).transpose()
         })
     }
 
     /// A remediation's history, oldest first.
     pub fn transitions(&self, id: RemediationId) -> Result<Vec<Transition>, ReadError> {
-        self.under(&keys::transitions(id))
+        match self.visible(id)? {
+            Some(_) => self.under(&keys::transitions(id)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The newest remediation of an instance in a cluster. An instance that moved leaves its past where that was.
@@ -148,21 +159,26 @@ impl Reader {
         cluster: &ClusterId,
         instance: &InstanceId,
     ) -> Result<Option<Remediation>, ReadError> {
-        for found in self.db.scan_prefix(Index::InstanceCreated.prefix(&[instance.as_str()])).rev() {
-            let (_, key) = found?;
-            let row = self.get::<Remediation>(&key)?;
-            if let Some(row) = row.filter(|row| row.cluster_id() == cluster) {
-                return Ok(Some(row));
+        let horizons = self.horizons()?;
+        safely(|| {
+            for found in self.db.scan_prefix(Index::InstanceCreated.prefix(&[instance.as_str()])).rev() {
+                let (_, key) = found?;
+                let row = self.get::<Remediation>(&key)?;
+                if let Some(row) = row.filter(|row| row.cluster_id() == cluster && !horizons.hides_remediation(row)) {
+                    return Ok(Some(row));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 
     /// A page of alerts, newest first by the time at which we first heard of them.
     pub fn alerts(&self, filter: &AlertFilter, paging: &Paging) -> Result<Page<Alert>, ReadError> {
         check_moment(paging)?;
-        self.scan(alert_prefixes(filter), false)
-            .page(paging, |_, key| Ok(self.get::<Alert>(key)?.filter(|row| is_wanted_alert(filter, row))))
+        let horizons = self.horizons()?;
+        self.page(alert_prefixes(filter), false, paging, |_, key| {
+            Ok(self.get(key)?.filter(|row| is_wanted_alert(filter, row) && !horizons.hides_alert(row)))
+        })
     }
 
     /// A page of dead letters, newest first. They belong to no cluster: only who sees all sees them.
@@ -172,7 +188,8 @@ impl Reader {
             None => vec![Index::DeadLetterReceived.prefix(&[])],
             Some(_) => Vec::new(),
         };
-        self.scan(prefixes, false).page(paging, |_, key| self.get(key))
+        let horizons = self.horizons()?;
+        self.page(prefixes, false, paging, |_, key| Ok(self.get(key)?.filter(|row| !horizons.hides_dead_letter(row))))
     }
 
     /// Every configured cluster that the asker sees, by id.
@@ -202,7 +219,7 @@ impl Reader {
             Some(names) => names.iter().map(|name| Index::ClusterInstance.prefix(&[name])).collect(),
         };
         // Row and index alike end in the id, which is all that is needed of them.
-        self.scan(prefixes, true).page(paging, |id, _| {
+        self.page(prefixes, true, paging, |id, _| {
             let key = [&[Kind::Instance.byte()], id].concat();
             let Some(instance) = self.get::<Instance>(&key)? else { return Ok(None) };
             let held = self.get(&keys::held(&instance.id))?;
@@ -214,9 +231,11 @@ impl Reader {
     pub fn holds(&self, filter: &HoldFilter, paging: &Paging) -> Result<Page<Hold>, ReadError> {
         check_moment(paging)?;
         let index = if filter.ended { Index::HoldCreated } else { Index::HoldLive };
-        self.scan(vec![index.prefix(&[])], false).page(paging, |_, key| {
+        let horizons = self.horizons()?;
+        self.page(vec![index.prefix(&[])], false, paging, |_, key| {
             let is_wanted = |hold: &Hold| {
-                sees(&filter.visible, &hold.cluster_id)
+                !horizons.hides_hold(hold)
+                    && sees(&filter.visible, &hold.cluster_id)
                     && filter.instance_id.as_ref().is_none_or(|id| *id == hold.instance_id)
                     && (filter.ended || hold.ended.is_none())
             };
@@ -224,8 +243,21 @@ impl Reader {
         })
     }
 
-    fn scan(&self, prefixes: Vec<Vec<u8>>, ascending: bool) -> Scan<'_> {
-        Scan { db: &self.db, prefixes, ascending }
+    /// How far back the past reaches. What lies behind a horizon may still be there, and nobody sees it.
+    fn horizons(&self) -> Result<Horizons, ReadError> {
+        let mut horizons = Horizons::default();
+        self.under(&[Kind::Horizon.byte()])?.into_iter().for_each(|horizon: Horizon| horizons.set(horizon));
+        Ok(horizons)
+    }
+
+    fn page<T>(
+        &self,
+        prefixes: Vec<Vec<u8>>,
+        ascending: bool,
+        paging: &Paging,
+        load: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
+        safely(|| Scan { db: &self.db, prefixes, ascending }.page(paging, load))
     }
 
     fn record(&self, remediation: Remediation) -> Result<Record, ReadError> {
@@ -234,8 +266,10 @@ impl Reader {
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
-        let value = self.db.get(key)?;
-        Ok(value.map(|value| unpack(key, &value)).transpose()?)
+        safely(|| {
+            let value = self.db.get(key)?;
+            Ok(value.map(|value| unpack(key, &value)).transpose()?)
+        })
     }
 
     fn under<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
@@ -243,8 +277,13 @@ impl Reader {
             let (key, value) = found?;
             Ok(unpack(&key, &value)?)
         });
-        rows.collect()
+        safely(|| rows.collect())
     }
+}
+
+/// sled panics where a page is damaged in some ways; whoever asked is told of the damage all the same.
+fn safely<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    caught(read).unwrap_or_else(|why| Err(ReadError::Broken(why)))
 }
 
 /// Cursors of indexes by time are a moment and an id; anything else would only find a strange place to begin.

@@ -33,6 +33,20 @@ pub struct Room {
     is_short: bool,
 }
 
+/// Bytes of the disk under `dir` that are free to us.
+///
+/// # Errors
+/// The disk cannot be looked at.
+pub fn free(dir: &Path) -> Result<u64, StoreError> {
+    let io = |errno: rustix::io::Errno| StoreError::Io {
+        action: "look at the disk of",
+        path: dir.to_owned(),
+        source: errno.into(),
+    };
+    let about = statvfs(dir).map_err(io)?;
+    Ok(about.f_bavail.saturating_mul(about.f_frsize))
+}
+
 impl Room {
     /// Looks at the disk. Where room is short, the ballast is given up at once, so that the rest of the start has some.
     ///
@@ -56,12 +70,7 @@ impl Room {
     /// # Errors
     /// The disk cannot be looked at.
     pub fn free(&self) -> Result<u64, StoreError> {
-        let about = statvfs(&self.dir).map_err(|errno| StoreError::Io {
-            action: "look at the disk of",
-            path: self.dir.clone(),
-            source: errno.into(),
-        })?;
-        Ok(about.f_bavail.saturating_mul(about.f_frsize))
+        free(&self.dir)
     }
 
     /// Whether there is room now; `Err` says in words how much is lacking. One system call, cheap enough for every turn.

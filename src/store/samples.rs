@@ -221,6 +221,9 @@ pub fn every_row() -> Vec<Change> {
         Change::Alert(Box::new(alert(1, 1))),
         Change::Held(Box::new(held(1))),
         Change::Execution(Box::new(execution())),
+        Change::Horizon(Box::new(Horizon::Remediations { before: at(-9), moved_at: at(1) })),
+        Change::Horizon(Box::new(Horizon::Alerts { before: at(-9), moved_at: at(1) })),
+        Change::Horizon(Box::new(Horizon::Journal { from: 1 })),
         Change::Pending(Box::new(effect(1))),
         Change::DeadLetter(Box::new(dead_letter(1))),
     ]

@@ -13,6 +13,7 @@ use prometheus::{
 };
 
 use super::process::Process;
+use super::store::Store;
 use crate::domain::{Decided, HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
 
 /// Name and help.
@@ -86,6 +87,7 @@ pub struct Taken {
 pub struct Metrics {
     registry: Registry,
     process: Process,
+    store: Store,
     reload_successful: IntGauge,
     reload_success_time: Gauge,
     alerts: [IntCounterVec; 4],
@@ -138,6 +140,7 @@ impl Metrics {
         registered.family(&build_info)?;
         let metrics = Self {
             process: Process::register(&registry, started)?,
+            store: Store::register(&registry)?,
             reload_successful: registered.int_gauge(RELOAD_SUCCESSFUL)?,
             reload_success_time: registered.gauge(RELOAD_SUCCESS_TIME)?,
             alerts: [
@@ -287,6 +290,21 @@ impl Metrics {
     /// Whether anything is taken.
     pub fn set_writable(&self, is_writable: bool) {
         self.writable.set(is_writable.into());
+    }
+
+    /// All of the store was read and is what was written: how many rows of each kind, how many bytes on disk.
+    pub fn scrubbed(&self, rows: &[(&'static str, u64)], bytes: u64) {
+        self.store.scrubbed(rows, bytes);
+    }
+
+    /// A checkpoint of the turn at `at` was made, and is so long.
+    pub fn checkpointed(&self, at: Timestamp, bytes: u64) {
+        self.store.checkpointed(at, bytes);
+    }
+
+    /// A checkpoint was due and could not be made.
+    pub fn not_checkpointed(&self) {
+        self.store.not_checkpointed();
     }
 
     /// Whether this store may act.

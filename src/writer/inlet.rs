@@ -112,6 +112,7 @@ impl Inlet {
         match input {
             Input::Delivered(_) => &self.signals,
             Input::Restored { .. }
+            | Input::Checkpointed { .. }
             | Input::Configured(_)
             | Input::Started
             | Input::Asked(..)

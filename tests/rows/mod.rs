@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use remedyd::domain::{
-    Alert, EffectId, Execution, Hold, Identity, InstanceId, Link, Record, Remediation, RemediationId, Transition,
+    Alert, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Record, Remediation, RemediationId,
+    Transition,
 };
 use remedyd::engine::{Change, Past, PastKey};
 
@@ -20,6 +21,7 @@ const PENDING: u8 = 8;
 const ALIAS: u8 = 9;
 const DEAD_LETTER: u8 = 10;
 const EXECUTION: u8 = 12;
+const HORIZON: u8 = 13;
 const TRANSITION: u8 = 11;
 
 /// The latest row of every key.
@@ -44,6 +46,7 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::Held(row) => ((HELD, text(row.instance_id.as_str())), true),
         Change::HeldGone(id) => ((HELD, text(id.as_str())), false),
         Change::Execution(_) => ((EXECUTION, Vec::new()), true),
+        Change::Horizon(row) => ((HORIZON, vec![horizon(row)]), true),
         Change::Pending(row) => ((PENDING, row.id.as_bytes().to_vec()), true),
         Change::Settled(id) => ((PENDING, id.as_bytes().to_vec()), false),
         Change::Alias(row) => ((ALIAS, text(&format!("{} {}", row.cluster_id, row.alias))), true),
@@ -51,6 +54,14 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::Transition(row) => {
             ((TRANSITION, numbered(row.remediation_id.as_bytes(), &row.version.to_be_bytes())), true)
         }
+    }
+}
+
+fn horizon(row: &Horizon) -> u8 {
+    match row {
+        Horizon::Remediations { .. } => 0,
+        Horizon::Alerts { .. } => 1,
+        Horizon::Journal { .. } => 2,
     }
 }
 

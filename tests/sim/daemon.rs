@@ -351,9 +351,12 @@ impl World {
 
 fn brief(input: &Input) -> String {
     match input {
-        Input::Restored { .. } | Input::Configured(_) | Input::Started | Input::Tick | Input::Notified { .. } => {
-            input.kind().to_owned()
-        }
+        Input::Restored { .. }
+        | Input::Configured(_)
+        | Input::Started
+        | Input::Tick
+        | Input::Checkpointed { .. }
+        | Input::Notified { .. } => input.kind().to_owned(),
         Input::Delivered(delivery) => {
             let said = delivery.reports.iter().map(|report| {
                 let get = |name| report.labels.get(name).unwrap_or("");

@@ -168,6 +168,7 @@ impl World {
                 Change::NodeMemory(_)
                 | Change::DeadLetter(_)
                 | Change::Execution(_)
+                | Change::Horizon(_)
                 | Change::Alias(_)
                 | Change::Hold(_)
                 | Change::Instance(_)

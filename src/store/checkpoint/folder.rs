@@ -112,15 +112,13 @@ impl Unfinished {
         for (_, path) in &all[..all.len().saturating_sub(KEPT)] {
             fs::remove_file(path).map_err(io("remove", path))?;
         }
-        Ok(self.finished)
+        Ok(self.finished.clone())
     }
+}
 
-    /// Gives it up.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn discard(self) -> Result<(), StoreError> {
-        let io = |source| StoreError::Io { action: "remove", path: self.path.clone(), source };
-        fs::remove_file(&self.path).map_err(io)
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Where it was finished, there is nothing of that name; else it would only take room until the next one.
+        let _ = fs::remove_file(&self.path);
     }
 }

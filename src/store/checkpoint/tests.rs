@@ -105,7 +105,12 @@ fn the_newest_whole_one_counts_and_two_are_kept() {
 #[test]
 fn what_a_crash_left_unfinished_goes_with_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
+    let (given_up, _) = folder::Unfinished::begin(dir.path(), &head()).unwrap();
+    let path = given_up.path.clone();
+    drop(given_up);
+    assert!(!path.exists());
     let (left, _) = folder::Unfinished::begin(dir.path(), &head()).unwrap();
+    let left = std::mem::ManuallyDrop::new(left);
     let mut next = head();
     next.applied.seq += 1;
     folder::Unfinished::begin(dir.path(), &next).unwrap();

@@ -4,6 +4,7 @@
 //! write or sync the journal takes nothing more, because nobody can say what the disk then holds: the process ends, and
 //! the next start reads what is there.
 
+pub mod prune;
 pub mod record;
 pub mod replay;
 mod segment;
@@ -101,6 +102,11 @@ impl Journal {
     /// Whether there is any segment.
     pub fn has_begun(dir: &Path) -> Result<bool, JournalError> {
         Ok(!segment::list(dir)?.is_empty())
+    }
+
+    /// Removes the segments that have no turn from `from` on; see [`prune`].
+    pub fn prune(dir: &Path, from: u64) -> Result<usize, JournalError> {
+        prune::prune(dir, from)
     }
 
     /// Every record from `from` on; see [`Replay`].

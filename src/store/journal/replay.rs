@@ -69,6 +69,16 @@ impl Replay {
         Ok(Self { from, seq, chain, epoch: 0, open, later, torn: 0, stopped: false })
     }
 
+    /// The first record of one segment; nothing where it has none that is whole.
+    pub fn first_of(segment: Segment) -> Result<Option<Record>, JournalError> {
+        let before = segment.before;
+        let mut open = Open::new(segment)?;
+        match open.frame(&before)? {
+            Frame::Whole(payload, chain) => Ok(Record::read(payload, chain)),
+            Frame::Nothing | Frame::Bad(_) => Ok(None),
+        }
+    }
+
     /// The turn behind which the reading begins, and the chain there. To be asked before the first record.
     pub fn start(&self) -> (u64, Chain) {
         (self.seq, self.chain)
