@@ -78,8 +78,8 @@ const WEIGHTS: [(Kind, u64); 17] = [
     (Kind::Kill, 6),
     (Kind::PowerCut, 2),
     (Kind::Mood, 2),
-    (Kind::Backup, 2),
-    (Kind::Restore, 1),
+    (Kind::Backup, 5),
+    (Kind::Restore, 3),
 ];
 
 impl Script {

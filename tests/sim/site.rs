@@ -57,7 +57,7 @@ const fn sign(name: &'static str, xid: Option<u32>, cure: Mode, calls: bool, sha
 const RULES: [(&str, &str, Mode, Enforce, u64); 7] = [
     ("driver", "alertname=\"DriverStuck\"", Mode::RebootVm, Enforce::Auto, 0),
     ("gpu", "alertname=\"GpuFaulty\"", Mode::HostAware, Enforce::Propose, 0),
-    ("hbm", "alertname=\"HbmErrors\"", Mode::VmOnly, Enforce::Propose, 0),
+    ("hbm", "alertname=\"HbmErrors\"", Mode::VmOnly, Enforce::Propose, 120),
     ("nic", "alertname=\"NicDown\"", Mode::RebootVm, Enforce::Propose, 60),
     ("slurm", "alertname=\"SlurmDrained\"", Mode::RebootVm, Enforce::Off, 0),
     ("thermal", "alertname=\"Thermal\"", Mode::RebootVm, Enforce::Shadow, 0),
