@@ -87,6 +87,8 @@ fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
     let mut daemon = machine.start();
     let mut load = Load::begin(daemon.client(), dice.next());
     for life in 1..=LIVES {
+        // A slow disk is nearly always cut off in the middle of a sync.
+        machine.shim.set(Control::SyncTakes, if dice.one_in(2) { 5000 } else { 0 });
         load.wait_for(dice.upto(1, ACKNOWLEDGED_PER_LIFE), &daemon);
         std::thread::park_timeout(Duration::from_micros(dice.upto(0, 5000)));
         let how = survives(dice);
