@@ -37,6 +37,14 @@ impl<'a> Machine<'a> {
         daemon
     }
 
+    /// Somebody deletes sled's folder, for good.
+    fn lose_sled(&mut self) {
+        let is_sled = |path: &String| path == "sled" || path.starts_with("sled/");
+        self.disk.folders.retain(|path| !is_sled(path));
+        self.disk.files.retain(|path, _| !is_sled(path));
+        self.disk.put(&self.site.path("data"));
+    }
+
     /// Everything that runs on this machine is gone, and its disk is what is left of it.
     fn cut(&mut self, daemon: Daemon<'_>, survives: Survives, dice: &mut Dice) {
         daemon.kill();
@@ -63,6 +71,36 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// How often a start that builds sled anew is cut off.
+const REBUILDS: usize = 8;
+
+#[test]
+fn a_start_that_builds_sled_anew_can_be_cut_off_at_any_moment() {
+    let mut dice = Dice(crate::seed());
+    let (site, driver) = load::site();
+    let mut machine = Machine::new(&site, &driver);
+    let mut daemon = machine.start();
+    let mut load = Load::begin(daemon.client(), dice.next());
+    load.wait_for(100, &daemon);
+    machine.cut(daemon, Survives::Everything, &mut dice);
+    let known = load.acknowledged();
+    let begun = |daemon: &Daemon<'_>| daemon.log().matches("sled is built anew").count();
+    for n in 0..REBUILDS {
+        machine.lose_sled();
+        daemon = machine.spawn();
+        daemon.wait("it builds sled anew", || if begun(&daemon) > n { Ok(()) } else { Err("not yet") });
+        std::thread::park_timeout(Duration::from_millis(dice.upto(0, 100)));
+        let how = survives(&mut dice);
+        machine.cut(daemon, how, &mut dice);
+    }
+    daemon = machine.start();
+    let faults = load.faults(&daemon, &known, &driver);
+    assert!(faults.is_empty(), "{faults:#?}");
+    load.end(&daemon, &driver);
+    println!("figures: {REBUILDS} rebuilds were cut off, {} in all were begun", begun(&daemon));
+    daemon.stop();
+}
+
 fn survives(dice: &mut Dice) -> Survives {
     match dice.upto(0, 3) {
         0 => Survives::Nothing,
@@ -87,6 +125,8 @@ fn one_store(dice: &mut Dice, figures: &mut Figures, left: &mut [u64; 3]) {
     let mut daemon = machine.start();
     let mut load = Load::begin(daemon.client(), dice.next());
     for life in 1..=LIVES {
+        // A slow disk is nearly always cut off in the middle of a sync.
+        machine.shim.set(Control::SyncTakes, if dice.one_in(2) { 5000 } else { 0 });
         load.wait_for(dice.upto(1, ACKNOWLEDGED_PER_LIFE), &daemon);
         std::thread::park_timeout(Duration::from_micros(dice.upto(0, 5000)));
         let how = survives(dice);

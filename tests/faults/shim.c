@@ -41,6 +41,7 @@ enum control {
     GROWN_BYTES,      /* written here: bytes added so far */
     SYNCS,            /* written here: syncs of what WHERE names */
     CLOCK_READS,      /* written here: readings of the wall clock */
+    SYNC_TAKES_US,    /* so much longer takes each sync of what WHERE names */
     CONTROLS
 };
 
@@ -398,6 +399,7 @@ static int sync_any(int fd, int (*call)(int)) {
         errno = control[SYNC_ERRNO];
         return -1;
     }
+    if (is_meant(known.is_journal) && control[SYNC_TAKES_US]) usleep(control[SYNC_TAKES_US]);
     int result = call(fd);
     if (result == 0 && !(control[LIES] & (is_folder ? 2 : 1))) {
         pthread_mutex_lock(&turn);

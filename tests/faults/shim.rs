@@ -30,10 +30,12 @@ pub enum Control {
     Syncs = 8,
     /// Readings of the wall clock.
     ClockReads = 9,
+    /// Microseconds that each sync takes longer.
+    SyncTakes = 10,
 }
 
 /// How many numbers the control file holds.
-const CONTROLS: usize = 10;
+const CONTROLS: usize = 11;
 
 /// The segments of the journal.
 pub const JOURNAL: i64 = 1;

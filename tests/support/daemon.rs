@@ -131,6 +131,9 @@ impl<'a> Daemon<'a> {
         self.signal(Signal::KILL);
         let status = self.ended();
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it had ended by itself\n{}", self.log_tail());
+        // A program that it was just starting has its sockets until it becomes another one.
+        let address = self.site.daemon_address();
+        eventually(SOON, "the address is free", || std::net::TcpListener::bind(address).map(drop));
     }
 
     pub fn signal(&self, signal: Signal) {

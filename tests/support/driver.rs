@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -132,10 +132,11 @@ impl Driver {
         self.ledger().iter().filter(|line| line.split(' ').next() == Some(what)).count()
     }
 
-    /// Kills every program of this driver that runs: a power cut takes those that run on the daemon's machine.
+    /// Kills everything of this site that a daemon left behind: programs of the driver, and what was about to become one.
+    /// A power cut takes those with it.
     pub fn kill_all(&self) {
         loop {
-            let running = self.running();
+            let running = named(self.folder.parent().unwrap());
             if running.is_empty() {
                 return;
             }
@@ -148,13 +149,7 @@ impl Driver {
 
     /// The processes of this driver that run.
     pub fn running(&self) -> BTreeSet<i32> {
-        let ours = self.folder.to_str().unwrap().as_bytes();
-        let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let is_ours = |id: &i32| {
-            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            line.windows(ours.len()).any(|part| part == ours)
-        };
-        names.filter_map(|name| name.parse().ok()).filter(is_ours).collect()
+        named(&self.folder)
     }
 
     /// The ledger must show that no operation was called or carried out twice.
@@ -166,4 +161,15 @@ impl Driver {
         acts.dedup();
         assert_eq!(acts.len(), all, "something was done twice: {ledger:?}");
     }
+}
+
+/// The processes whose command line names something in a folder.
+fn named(folder: &Path) -> BTreeSet<i32> {
+    let folder = folder.to_str().unwrap().as_bytes();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names_it = |id: &i32| {
+        let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        line.windows(folder.len()).any(|part| part == folder)
+    };
+    processes.filter_map(|name| name.parse().ok()).filter(names_it).collect()
 }
