@@ -6,6 +6,8 @@ mod support;
 mod configuration;
 #[path = "daemon/drivers.rs"]
 mod drivers;
+#[path = "daemon/keeping.rs"]
+mod keeping;
 #[path = "daemon/kills.rs"]
 mod kills;
 #[path = "daemon/notices.rs"]
