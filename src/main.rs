@@ -34,6 +34,9 @@ enum Verb {
     /// Look after a store whose daemon is stopped.
     #[command(subcommand)]
     Store(Store),
+    /// Prove what the audit trail says.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 /// What makes a configuration; the same for all who read it, so that they agree whether it is right.
@@ -80,6 +83,41 @@ enum Store {
     /// Let a store that was copied or restored act again. Make sure first that nobody else acts for the original: two
     /// daemons that believe in the same approvals would repair the same machines twice.
     Enable(Stopped),
+    /// Read every part of the store to its end, and compare them: exit 0 where nothing is wrong, 1 where something is.
+    Check(Stopped),
+    /// Write all rows into one file (`-`: standard output), with a hash over all of it. This is the backup; what was made
+    /// of the folder by other means while the daemon ran is none.
+    Export(Exchanged),
+    /// Make a store of such a file, or of a checkpoint, in an empty folder. It acts on nothing until `store enable`.
+    Import(Exchanged),
+    /// Build sled anew from the newest checkpoint and the journal. The daemon does that by itself where it finds damage.
+    Rebuild(Stopped),
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Read every byte of the journal of a store whose daemon is stopped: exit 0 where it is what was written and nothing is
+    /// missing, 1 where not, with file and offset, 78 where it could not be looked at. Prints the head, SEQ:HASH; whoever
+    /// keeps that elsewhere can prove later that nothing before it was changed.
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    #[command(flatten)]
+    store: Stopped,
+    /// A head that was printed earlier: the journal has to hold that turn, as it was.
+    #[arg(long, value_name = "SEQ:HASH", value_parser = cli::audit::parse_head)]
+    head: Option<(u64, [u8; 32])>,
+}
+
+#[derive(Debug, Args)]
+struct Exchanged {
+    #[command(flatten)]
+    store: Stopped,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -120,7 +158,13 @@ fn main() -> ExitCode {
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
-        Verb::Store(Store::Enable(asked)) => enable(&asked),
+        Verb::Store(asked) => store(asked),
+        Verb::Audit(Audit::Verify(Verify { store, head })) => ExitCode::from(cli::audit::verify(
+            &store.storage_path,
+            head,
+            &mut std::io::stdout(),
+            &mut std::io::stderr(),
+        )),
     }
 }
 
@@ -147,6 +191,17 @@ fn new_token(asked: NewToken) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn store(asked: Store) -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    ExitCode::from(match asked {
+        Store::Enable(asked) => return enable(&asked),
+        Store::Check(asked) => cli::store::check(&asked.storage_path, &mut out, &mut err),
+        Store::Export(Exchanged { store, file }) => cli::store::export(&store.storage_path, &file, &mut out, &mut err),
+        Store::Import(Exchanged { store, file }) => cli::store::import(&store.storage_path, &file, &mut out, &mut err),
+        Store::Rebuild(asked) => cli::store::rebuild(&asked.storage_path, &mut out, &mut err),
+    })
 }
 
 fn enable(asked: &Stopped) -> ExitCode {

@@ -8,6 +8,8 @@ mod abort;
 mod configuration;
 #[path = "daemon/drivers.rs"]
 mod drivers;
+#[path = "daemon/keeping.rs"]
+mod keeping;
 #[path = "daemon/notices.rs"]
 mod notices;
 #[path = "daemon/reload.rs"]

@@ -1,5 +1,7 @@
 //! The verbs of the one binary, as plain functions: what they print and how they exit. Flags are `main.rs`'s matter.
 
+pub mod audit;
 pub mod check;
 pub mod enable;
+pub mod store;
 pub mod token;

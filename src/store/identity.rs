@@ -99,7 +99,6 @@ pub fn write(dir: &Path, identity: Identity) -> Result<(), StoreError> {
     put(dir, identity, None)
 }
 
-#[cfg(test)]
 /// Writes the file of a store that was made from something else, which `from` names; its first start begins another life.
 ///
 /// # Errors

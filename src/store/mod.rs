@@ -17,6 +17,7 @@ pub mod journal;
 mod keys;
 mod live;
 mod lock;
+pub mod offline;
 mod open;
 mod overlay;
 mod past;
@@ -38,6 +39,7 @@ mod walk;
 use std::path::PathBuf;
 
 pub use appender::Appender;
+pub use checkpoint::{parse_chain, show_chain};
 pub use codec::BadRow;
 pub use fatal::Fatal;
 pub use journal::JournalError;
@@ -133,6 +135,18 @@ pub enum StoreError {
         /// The turn that the sentinel knows.
         acknowledged: u64,
     },
+    /// There is no store.
+    #[error("{} holds no store", dir.display())]
+    NoStore {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is something where a store is to be made.
+    #[error("{} holds a store already, or a part of one: import into an empty folder", dir.display())]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// There was a store, and nothing of it is left to read.
     #[error("{} was a store, and both its journal and sled are gone: bring them back, or use `remedyd store import` with a checkpoint in an empty folder", dir.display())]
     Gone {
@@ -193,6 +207,8 @@ impl StoreError {
             | Self::OtherJournal { .. }
             | Self::RolledBack { .. }
             | Self::Gone { .. }
+            | Self::NoStore { .. }
+            | Self::NotEmpty { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)
@@ -222,6 +238,8 @@ impl StoreError {
             | Self::OtherJournal { .. }
             | Self::RolledBack { .. }
             | Self::Gone { .. }
+            | Self::NoStore { .. }
+            | Self::NotEmpty { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::BadCheckpoint { .. }
@@ -245,6 +263,8 @@ impl StoreError {
             | Self::Incomplete { .. }
             | Self::OtherForm { .. }
             | Self::Gone { .. }
+            | Self::NoStore { .. }
+            | Self::NotEmpty { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::Unreadable(_)

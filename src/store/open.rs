@@ -141,7 +141,7 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     if let Some(why) = wrong_with_sled(dir, &found)? {
         rebuild::rebuild(dir, &why)?;
     }
-    let read = match read(dir) {
+    let read = match database::guarded(|| read(dir)) {
         Err(error) if error.is_damage_of_sled() => {
             rebuild::rebuild(dir, &error.to_string())?;
             read(dir)?
@@ -213,21 +213,21 @@ fn wrong_with_sled(dir: &Path, found: &Found) -> Result<Option<String>, StoreErr
     }
 }
 
-struct Read {
-    db: sled::Db,
+pub(super) struct Read {
+    pub(super) db: sled::Db,
     live: Vec<Change>,
-    reached: Applied,
+    pub(super) reached: Applied,
     end: End,
 }
 
-enum Sound {
+pub(super) enum Sound {
     Both(Read),
     /// What is wrong with the journal.
     Sled(sled::Db, Applied, StoreError),
 }
 
 /// Opens sled and brings it up to the journal's end.
-fn read(dir: &Path) -> Result<Sound, StoreError> {
+pub(super) fn read(dir: &Path) -> Result<Sound, StoreError> {
     let has_journal = rebuild::has_journal(dir);
     let db = database::open(&dir.join("sled"), !matches!(has_journal, Ok(false)))?;
     let applied = database::applied(&db)?;
@@ -264,7 +264,7 @@ fn life(found: Found, is_new: bool, live: &[Change], written: u64) -> (Identity,
 
 /// Makes the folder and those above it that are missing, each durable in the one above: a journal that is synced is lost
 /// all the same where a power cut takes the folder that it is in.
-fn make_durable(dir: &Path) -> io::Result<()> {
+pub(super) fn make_durable(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }

@@ -27,6 +27,8 @@ pub struct Walk {
     horizons: Horizons,
     /// The remediation whose parts the walk is at, and whether it is gone.
     parent: Option<(RemediationId, bool)>,
+    /// Whether what lies behind a horizon is removed.
+    removes: bool,
     /// How many rows went.
     removed: u64,
 }
@@ -85,7 +87,12 @@ impl Watcher for Sums {
 impl Walk {
     /// Begins at the first key. `horizons` as they are now: they only move forward, so what they hide stays hidden.
     pub fn begin(horizons: Horizons) -> Self {
-        Self { sums: Sums::default(), horizons, parent: None, removed: 0 }
+        Self { sums: Sums::default(), horizons, parent: None, removes: true, removed: 0 }
+    }
+
+    /// One that removes nothing.
+    pub fn only_reading(self) -> Self {
+        Self { removes: false, ..self }
     }
 
     /// Looks at the next keys, and hands every row that stays to `keep`. Says what it all came to after the last.
@@ -117,7 +124,7 @@ impl Walk {
             last = Some(key);
         }
         self.sums.passed = last.map_or(after, |key| key.to_vec());
-        if !gone.is_empty() {
+        if self.removes && !gone.is_empty() {
             self.remove(db, &gone)?;
         }
         if looked_at == STEP {

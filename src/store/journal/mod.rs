@@ -150,6 +150,24 @@ impl Journal {
         })
     }
 
+    /// Begins a journal behind turn `seq`, after which the chain is `chain`: what came before is elsewhere.
+    pub fn begin_behind(
+        dir: &Path,
+        seq: u64,
+        chain: Chain,
+        epoch: u64,
+        segment_bytes: u64,
+    ) -> Result<Self, JournalError> {
+        let (segment, file) = Segment::create(dir, 1, seq + 1, chain)?;
+        let (dir, len) = (dir.to_owned(), HEADER as u64);
+        Ok(Self { dir, segment, file, len, segment_bytes, epoch, seq, chain, failed: false })
+    }
+
+    /// Its files, in order.
+    pub fn files(dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
+        Ok(segment::list(dir)?.into_iter().map(|segment| segment.path).collect())
+    }
+
     /// The sequence of the last record; 0 before the first.
     pub fn seq(&self) -> u64 {
         self.seq

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -39,6 +39,8 @@ pub struct Replay {
     later: std::vec::IntoIter<Segment>,
     torn: u64,
     stopped: bool,
+    /// Where the last record that was looked at begins.
+    place: u64,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Replay {
             Some(open) => (open.segment.first - 1, open.segment.before),
             None => (0, [0; 32]),
         };
-        Ok(Self { from, seq, chain, epoch: 0, open, later, torn: 0, stopped: false })
+        Ok(Self { from, seq, chain, epoch: 0, open, later, torn: 0, stopped: false, place: 0 })
     }
 
     /// The first record of one segment; nothing where it has none that is whole.
@@ -84,6 +86,11 @@ impl Replay {
         (self.seq, self.chain)
     }
 
+    /// Where the last record lies that was looked at: the file, and the offset in it.
+    pub fn place(&self) -> (PathBuf, u64) {
+        (self.open.as_ref().map(|open| open.segment.path.clone()).unwrap_or_default(), self.place)
+    }
+
     /// Where the journal ends. To be asked after the last record.
     pub fn end(self) -> End {
         let segment = self.open.map(|open| (open.segment, open.at));
@@ -94,6 +101,7 @@ impl Replay {
         loop {
             let Some(open) = &mut self.open else { return Ok(None) };
             let at = open.at;
+            self.place = at;
             match open.frame(&self.chain)? {
                 Frame::Whole(payload, chain) => {
                     let Some(record) = Record::read(payload, chain) else {

@@ -118,16 +118,19 @@ fn found_after(tamper: impl FnOnce(&sled::Db)) -> Option<StoreError> {
 
 #[test]
 fn a_walk_finds_what_sled_itself_does_not() {
-    let ended = keys::of(&story(2, true)[5]);
-    let row = |n: u32| codec::encode(&Change::Alert(Box::new(samples::alert(n, 1))));
+    fn row(n: u32) -> (bytes::Bytes, Vec<u8>) {
+        let entry = codec::encode(&Change::Alert(Box::new(samples::alert(n, 1))));
+        (entry.key, entry.value.unwrap().to_vec())
+    }
+    let put = |n: u32| move |db: &sled::Db| drop(db.insert(row(n).0, row(n).1).unwrap());
     assert!(found_after(|_| {}).is_none());
     type Tamper = Box<dyn FnOnce(&sled::Db)>;
     let cases: [(&str, Tamper); 6] = [
-        ("a row is gone", Box::new(|db| drop(db.remove(&ended).unwrap()))),
-        ("a row is another one", Box::new(|db| drop(db.insert(row(2).key, row(2).value.unwrap().to_vec()).unwrap()))),
-        ("a row was added", Box::new(|db| drop(db.insert(row(99).key, row(99).value.unwrap().to_vec()).unwrap()))),
+        ("a row is gone", Box::new(|db| drop(db.remove(row(2).0).unwrap()))),
+        ("a row is another one", Box::new(put(2))),
+        ("a row was added", Box::new(put(99))),
         ("an index key is gone", Box::new(|db| drop(db.remove(&index::keys(&story(2, true)[5])[0]).unwrap()))),
-        ("a row cannot be read", Box::new(|db| drop(db.insert(row(2).key, b"?".to_vec()).unwrap()))),
+        ("a row cannot be read", Box::new(|db| drop(db.insert(row(2).0, b"?".to_vec()).unwrap()))),
         ("a key of no kind", Box::new(|db| drop(db.insert(b"\x7fwhat", b"").unwrap()))),
     ];
     for (what, tamper) in cases {
@@ -319,4 +322,27 @@ fn a_checkpoint_that_cannot_be_made_stops_nobody() {
     settle(&store);
     assert!(store.reader.remediation(samples::remediation_id(2)).unwrap().is_some());
     store.appender.close().unwrap();
+}
+
+/// `cargo nextest run --release --lib --run-ignored only how_fast --no-capture`
+#[test]
+#[ignore = "a measurement"]
+fn how_fast_turns_are_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database::open(dir.path(), false).unwrap();
+    let (overlay, (done, _)) = (overlay::Overlay::default(), tokio::sync::watch::channel(0));
+    for (what, has_ended) in [("new", false), ("written again", false), ("changed", true)] {
+        let watch = crate::clock::Stopwatch::start();
+        let mut rows = 0;
+        for group in 0..500_u32 {
+            let changes: Vec<Change> = (0..28).flat_map(|part| story(28 * group + part, has_ended)).collect();
+            rows += changes.len();
+            let applied = database::Applied { seq: 1, at: at(1), chain: [0; 32] };
+            let mut group = database::Group::default();
+            group.add(database::Turn { applied, entries: changes.iter().map(codec::encode).collect() });
+            group.apply(&db, &overlay, &done, &mut batch::Nobody).unwrap();
+        }
+        let took = watch.elapsed();
+        println!("{what}: {rows} rows in {took:?}, {:.0} rows/s", rows as f64 / took.as_secs_f64());
+    }
 }
