@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use remedyd::domain::{
-    AlertState, HostId, Identity, Instance, InstanceId, Mode, RemediationId, State, Timestamp, Trigger,
+    AlertState, ClusterId, HostId, Identity, Instance, InstanceId, Mode, RemediationId, State, Timestamp, Trigger,
 };
 use remedyd::engine::{Effect, EffectKind, Look, LookPurpose, NoticeEvent};
 
@@ -17,8 +17,8 @@ use super::world::{Turned, World};
 
 /// Reminders closer together than this do not move when an alert was last seen.
 const SEEN_STEP: Duration = Duration::from_secs(60);
-/// A doubt is asked about again after 30 s; a longer pause means that something else was in the way.
-const ASKED_AGAIN: Duration = Duration::from_secs(31);
+/// A doubt is asked about again after 30 s, and leaves with its batch; a longer pause means that something was in the way.
+const ASKED_AGAIN: Duration = Duration::from_millis(30_025);
 
 #[derive(Clone, Default)]
 pub struct Model {
@@ -58,6 +58,7 @@ struct Told {
     version: u64,
     state: State,
     mode: Mode,
+    cluster: ClusterId,
     instance: InstanceId,
     host: HostId,
     at: Timestamp,
@@ -76,6 +77,13 @@ impl Model {
 
     fn open(&self, signal: usize) -> Option<&Episode> {
         self.episodes.get(&signal)?.iter().find(|episode| episode.end.is_none())
+    }
+
+    /// Whether others of its cluster may take its place in flight: time in a queue is no doubt.
+    fn may_queue(&self, id: RemediationId) -> bool {
+        let cluster = self.told.get(&id).map(|told| &told.cluster);
+        self.live()
+            .any(|(other, told)| *other != id && Some(&told.cluster) == cluster && told.state != State::PendingApproval)
     }
 
     fn live(&self) -> impl Iterator<Item = (&RemediationId, &Told)> {
@@ -156,6 +164,7 @@ impl World {
                             self.model.hears(*signal, at, Word::Seen(*muted), hold);
                         }
                     }
+                    Some(_) | None if self.model.may_queue(*id) => drop(self.model.doubts.remove(id)),
                     Some(_) | None => self.model.doubts.entry(*id).or_insert((at, at)).1 = at,
                 }
             }
@@ -176,7 +185,8 @@ impl World {
                 if known.is_none_or(|known| known.version < notice.version) {
                     let (version, state, mode, at) = (notice.version, notice.state, notice.mode, effect.created_at);
                     let (instance, host) = (notice.target.instance_id.clone(), notice.target.host_id.clone());
-                    let told = Told { version, state, mode, instance, host, at };
+                    let cluster = notice.target.cluster_id.clone();
+                    let told = Told { version, state, mode, cluster, instance, host, at };
                     self.model.told.insert(notice.remediation_id, told);
                 }
                 // One that an earlier process left comes late: its alerts may be over.
