@@ -111,7 +111,7 @@ async fn run(options: &Options, loaded: Loaded) -> ExitCode {
 struct Daemon {
     config_file: PathBuf,
     /// Of this process, whatever a later configuration says.
-    storage: PathBuf,
+    storage: Storage,
     config: watch::Sender<Arc<Config>>,
     shared: Shared,
     restored: Option<Restored>,
@@ -185,7 +185,7 @@ impl Daemon {
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
         let fatal = opened.fatal;
         let config_file = options.config_file.clone();
-        let storage = first.storage.path.clone();
+        let storage = first.storage.clone();
         Ok(Self {
             config_file,
             storage,

@@ -1,13 +1,14 @@
 //! How the daemon ends: what is logged, with which status, and what is noted for the next start.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::EXIT_STORE;
+use crate::config::Storage;
 use crate::store::{self, Appender, StoreError};
 
 /// How long the store has to close.
@@ -27,7 +28,7 @@ pub fn unusable(error: &StoreError) -> ExitCode {
 }
 
 /// The writer's thread is gone, though nobody stopped it.
-pub fn writer_ended(store: &Path, ended: Result<Result<Appender, StoreError>, JoinError>) -> ExitCode {
+pub fn writer_ended(store: &Storage, ended: Result<Result<Appender, StoreError>, JoinError>) -> ExitCode {
     match ended {
         Ok(Ok(_)) => failed("the writer ended by itself"),
         Ok(Err(error)) => store_failed(store, &error),
@@ -36,21 +37,47 @@ pub fn writer_ended(store: &Path, ended: Result<Result<Appender, StoreError>, Jo
 }
 
 /// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk. Where sled is
-/// damaged, that start builds it anew.
-pub fn store_failed(store: &Path, error: &StoreError) -> ExitCode {
+/// damaged, that start builds it anew. Where somebody took the last room of the disk faster than we could look, this
+/// process begins anew by itself: a start without room answers reads, and nobody should have to wait for that.
+pub fn store_failed(store: &Storage, error: &StoreError) -> ExitCode {
+    let is_short = || store::free(&store.path).is_ok_and(|free| free < store.min_free);
+    // sled's own thread tells only the log what it met.
+    if (error.is_want_of_room() || matches!(error, StoreError::Said(_))) && is_short() {
+        warn!("the disk filled up under the store, so this process begins anew: {}", chain(error));
+        return failed(&format!("it cannot begin anew: {}", begin_anew()));
+    }
+    given_up(store, error)
+}
+
+fn given_up(store: &Storage, error: &StoreError) -> ExitCode {
     if error.is_damage_of_sled()
-        && let Err(unmarked) = store::suspect(store, &chain(error))
+        && let Err(unmarked) = store::suspect(&store.path, &chain(error))
     {
         error!("the damage could not be noted for the next start: {}", chain(&unmarked));
     }
     failed(&format!("the store failed, so nothing more is done: {}", chain(error)))
 }
 
+/// Becomes a new process of the same program with the same arguments, as if it had been killed and started. Comes back
+/// only with the reason why it cannot.
+fn begin_anew() -> std::io::Error {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| env!("CARGO_PKG_NAME").into());
+    // Not the path that it was started by: another version may lie there by now.
+    Command::new("/proc/self/exe").arg0(name).args(arguments).exec()
+}
+
 /// Closes the store of a writer that was stopped.
-pub async fn close(store: &Path, ended: Result<Result<Appender, StoreError>, JoinError>, code: ExitCode) -> ExitCode {
+pub async fn close(
+    store: &Storage,
+    ended: Result<Result<Appender, StoreError>, JoinError>,
+    code: ExitCode,
+) -> ExitCode {
     let appender = match ended {
         Ok(Ok(appender)) => appender,
-        ended @ (Ok(Err(_)) | Err(_)) => return writer_ended(store, ended),
+        // Who was told to stop does not begin anew.
+        Ok(Err(error)) => return given_up(store, &error),
+        ended @ Err(_) => return writer_ended(store, ended),
     };
     let closed = tokio::task::spawn_blocking(move || appender.close());
     match tokio::time::timeout(CLOSE, closed).await {

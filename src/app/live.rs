@@ -15,7 +15,7 @@ use super::effects::Hands;
 use super::end::{failed, store_failed, writer_ended};
 use super::{configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
-use crate::config::{Config, Loaded, Mistake};
+use crate::config::{Config, Loaded, Mistake, Storage};
 use crate::http::Shared;
 use crate::store::{self, Appender, Reader, StoreError};
 use crate::telemetry::logs::SledAlarm;
@@ -53,7 +53,7 @@ pub struct Live<'a> {
     /// Which file it was started with.
     pub config_file: &'a Path,
     /// The store of this process, whatever a later configuration says.
-    pub storage: &'a Path,
+    pub storage: &'a Storage,
     /// Where this process listens, whatever a later configuration says.
     pub bound: Vec<SocketAddr>,
 }

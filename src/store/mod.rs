@@ -47,7 +47,7 @@ pub use open::{Last, Opened, Opening, Options, ReadOnly, Restored, open};
 pub use progress::Lag;
 pub use reader::{ReadError, Reader};
 pub use rebuild::suspect;
-pub use room::Wanted as RoomWanted;
+pub use room::{Wanted as RoomWanted, free};
 pub use upkeep::{Done as UpkeepDone, Wanted as UpkeepWanted};
 
 use crate::domain::Timestamp;
