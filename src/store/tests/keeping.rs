@@ -253,11 +253,12 @@ fn what_lies_behind_a_horizon_is_gone_for_everybody_at_once_and_later_from_the_d
         checkpointed(&done);
         settle(&store);
         let tally = database::tally(&store.appender.db).unwrap();
-        if tally.rows(keys::Kind::Remediation) == 12 {
-            let rows = |kind| tally.rows(kind);
-            use keys::Kind::*;
+        let rows = |kind| tally.rows(kind);
+        use keys::Kind::*;
+        // Dead letters come last: a walk may be between the two.
+        if rows(Remediation) == 12 && rows(DeadLetter) == 21 {
             assert_eq!([rows(Link), rows(Transition), rows(Alias), rows(Hold)], [24, 12, 12, 12]);
-            assert_eq!([rows(Alert), rows(DeadLetter), rows(Instance)], [22, 21, 30]);
+            assert_eq!([rows(Alert), rows(Instance)], [22, 30]);
             break;
         }
     }
