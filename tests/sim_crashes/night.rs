@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use remedyd::domain::{EffectId, Identity, Mode, Outcome, Principal, RemediationId, State, Timestamp};
-use remedyd::engine::memory::Memory;
+use remedyd::engine::memory::{Memory, Subject};
 use remedyd::engine::{
     CallVerb, Change, Command, Delivery, Effect, EffectKind, Engine, Input, Notice, Reply, Report, Selector, Sighting,
     Step,
@@ -167,6 +167,11 @@ impl Night {
         self.start();
         loop {
             let coming = self.queue.first_key_value().map(|((at, _), _)| *at);
+            // The horizons move for as long as there is a daemon.
+            let is_quiet = |(_, subject): &(Timestamp, Subject)| *subject == Subject::Horizons;
+            if self.is_up && coming.is_none() && self.engine.memory().agenda().iter().all(is_quiet) {
+                break;
+            }
             let due = self.engine.next_deadline().filter(|_| self.is_up);
             let Some(next) = due.into_iter().chain(coming).min() else { break };
             if next > last {

@@ -40,17 +40,18 @@ fuzz_target!(|script: &[u8]| {
     }
     let Ok(mut replay) = Journal::read_from(&dir, 1) else { return };
     let frames: Vec<(Vec<u8>, [u8; 32])> = good_frames(&segments);
+    let (start, _) = replay.start();
     let mut seen = 0;
     for record in replay.by_ref() {
         let Ok(record) = record else { return }; // Damage stops the reading; what came before was checked.
         let Some((payload, chain)) = frames.get(seen) else { panic!("record {} is not in the files", record.seq) };
         seen += 1;
-        assert_eq!(record.seq, seen as u64, "a number is missing");
+        assert_eq!(record.seq, start + seen as u64, "a number is missing");
         assert_eq!(record.seq.to_be_bytes(), payload[..8], "another record stands there");
         assert_eq!(record.chain, *chain, "its chain is not over what stands there");
     }
     let end = replay.end();
-    assert_eq!(end.seq, seen as u64);
+    assert_eq!(end.seq, start + seen as u64);
     // What is whole goes on: one more turn, and everything is read again.
     let mut journal = Journal::resume(&dir, end, 1, SEGMENT_BYTES).expect("a journal that ends well goes on");
     let mut draft = Draft::default();
@@ -61,7 +62,7 @@ fuzz_target!(|script: &[u8]| {
     let again: Vec<u64> = again.collect::<Result<_, _>>().expect("it was readable");
     assert_eq!(
         again,
-        (1..=seen as u64 + 1).collect::<Vec<_>>(),
+        (start + 1..=start + seen as u64 + 1).collect::<Vec<_>>(),
         "what was read before is not read after one more turn"
     );
 });
