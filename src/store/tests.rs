@@ -1,5 +1,6 @@
 //! The whole store: what was committed is there, whoever asks and whatever happened in between.
 
+mod damaged;
 mod keeping;
 mod reading;
 mod starting;

@@ -204,6 +204,10 @@ impl Upkeep {
             Phase::Verifying(reading, made) => self.verify(reading, made),
         };
         self.rested = Stopwatch::start();
+        // What came in the meantime is not left for the next turn to find.
+        if matches!(self.phase, Phase::Idle) && self.is_due() {
+            self.walk(db)?;
+        }
         Ok(())
     }
 
@@ -233,10 +237,14 @@ impl Upkeep {
         }
     }
 
+    fn min_free(&self) -> u64 {
+        self.wanted.as_ref().map_or(0, |wanted| wanted.min_free)
+    }
+
     fn has_room(&self, db: &sled::Db) -> Result<(), StoreError> {
         let free = room::free(&self.dir)?;
         // Rows take more room in sled than in a checkpoint.
-        let needed = self.wanted.as_ref().map_or(0, |wanted| wanted.min_free) + db.size_on_disk()?;
+        let needed = self.min_free() + db.size_on_disk()?;
         if free >= needed {
             return Ok(());
         }
@@ -246,6 +254,8 @@ impl Upkeep {
 
     fn step(&mut self, db: &sled::Db, mut walk: Box<Walk>, making: Option<Making>) -> Result<Phase, StoreError> {
         let (mut making, mut failed) = (making, None);
+        // Removing takes room first, and a sled that finds none takes nothing more until the next start.
+        walk.may_remove(room::free(&self.dir).is_ok_and(|free| free >= self.min_free()));
         let walked = walk.step(db, |key, value| {
             if let Some(making) = making.as_mut().filter(|_| failed.is_none()) {
                 failed = making.writing.row(key, value)?.err();

@@ -95,6 +95,11 @@ impl Walk {
         Self { removes: false, ..self }
     }
 
+    /// Whether it removes what lies behind a horizon, from here on. What it leaves there the next walk finds.
+    pub fn may_remove(&mut self, may: bool) {
+        self.removes = may;
+    }
+
     /// Looks at the next keys, and hands every row that stays to `keep`. Says what it all came to after the last.
     ///
     /// # Errors
