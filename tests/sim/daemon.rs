@@ -321,7 +321,7 @@ impl World {
         self.tally.count(if crash.is_power_cut { "power cuts" } else { "kills" });
         let mut lost = std::mem::take(&mut self.daemon.tail);
         // Records are kept in their order; one that the disk cut is no record.
-        let kept = (crash.kept as usize).min(lost.len());
+        let kept = if self.does(Deed::TornTurn) { 0 } else { crash.kept as usize }.min(lost.len());
         for turn in lost.drain(..kept).collect::<Vec<_>>() {
             self.model_hears(turn.at, &turn.ack);
         }
@@ -329,9 +329,9 @@ impl World {
             lost.splice(0..0, std::mem::take(&mut self.daemon.synced));
         }
         if self.does(Deed::TornTurn)
-            && let Some(first) = lost.first_mut()
+            && let Some(torn) = lost.iter_mut().find(|turn| turn.undo.len() > 1)
         {
-            first.undo.drain(..first.undo.len() / 2);
+            torn.undo.drain(..torn.undo.len() / 2);
         }
         for (key, before) in lost.into_iter().rev().flat_map(|turn| turn.undo.into_iter().rev()) {
             self.daemon.rows.put_back(key, before);

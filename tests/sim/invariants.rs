@@ -529,6 +529,8 @@ impl World {
             self.must("I30", is_told, || format!("{} is version {}, its history ends {last:?}", row.id, row.version))?;
             let is_pending = row.awaits.is_none_or(|effect| self.daemon.rows.is_pending(effect));
             self.must("I30", is_pending, || format!("{} waits for an effect that is not pending", row.id))?;
+            let has_cause = row.trigger == Trigger::Manual || self.daemon.rows.links(row.id).next().is_some();
+            self.must("I30", has_cause, || format!("{} was proposed, and no alert is linked to it", row.id))?;
         }
         Ok(())
     }
