@@ -157,8 +157,11 @@ pub fn tally(db: &sled::Db) -> Result<Tally, StoreError> {
 
 /// Notes that `db` has everything up to `applied`, where its rows came from elsewhere than the journal.
 pub fn note_applied(db: &sled::Db, applied: Applied) -> Result<(), StoreError> {
-    db.insert(APPLIED, applied.write())?;
-    Ok(())
+    let mut notes = sled::Batch::default();
+    // Of no rows at all there is a tally, too.
+    notes.insert(TALLY, tally(db)?.write());
+    notes.insert(APPLIED, applied.write());
+    Ok(db.apply_batch(notes)?)
 }
 
 impl Applied {

@@ -31,7 +31,7 @@ use super::StoreError;
 use super::batch::fill;
 use super::database::{self, Applied, BATCH};
 use super::identity::Identity;
-use super::journal::Chain;
+use super::journal::{Chain, LAST};
 use crate::domain::Timestamp;
 
 const FORMAT: u32 = 1;
@@ -131,7 +131,7 @@ impl Head {
     /// Nothing where the line is not one that a checkpoint of this format begins with.
     fn read(line: &[u8]) -> Option<Self> {
         let written: WrittenHead = serde_json::from_slice(line).ok()?;
-        if written.format != FORMAT {
+        if written.format != FORMAT || written.seq > LAST || written.epoch > LAST {
             return None;
         }
         let applied =

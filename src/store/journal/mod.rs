@@ -27,6 +27,10 @@ use crate::domain::Timestamp;
 /// After this many bytes the next record begins a new file: small enough to copy and to check in a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// No turn has a higher number: it would take a turn a nanosecond for a century, so a file that names one is damaged, and
+/// no sum of it overflows.
+pub const LAST: u64 = 1 << 62;
+
 /// Why the journal cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {

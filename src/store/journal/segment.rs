@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Chain, JournalError};
+use super::{Chain, JournalError, LAST};
 
 const MAGIC: &[u8; 8] = b"remedydJ";
 const FORMAT: u32 = 1;
@@ -75,6 +75,9 @@ impl Segment {
         let segment = Self { path, number, first, before };
         if segment.header() != header {
             return Err(JournalError::damaged(&segment.path, 0, "its header is damaged or of another version"));
+        }
+        if !(1..=LAST).contains(&first) || number == 0 {
+            return Err(JournalError::damaged(&segment.path, 0, "no turn and no segment has such a number"));
         }
         if named != first {
             return Err(JournalError::damaged(&segment.path, 0, "it was renamed"));

@@ -235,3 +235,34 @@ fn a_check_names_the_part_that_is_damaged() {
     assert!(damaged(dir.path()).is_empty());
     drop(open(dir.path(), Options::default()).unwrap());
 }
+
+#[test]
+fn an_export_of_nothing_is_imported_as_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to, file) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("file"));
+    stopped(&from, 0);
+    assert_eq!(export(&from, Some(&file), &mut Vec::new()).unwrap().rows, 0);
+    assert_eq!(import(&to, &file).unwrap().rows, 0);
+    let store = opened(&to);
+    assert!(store.restored.is_some());
+    store.appender.close().unwrap();
+}
+
+#[test]
+fn a_file_of_a_turn_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to, file) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("file"));
+    stopped(&from, 3);
+    export(&from, Some(&file), &mut Vec::new()).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let last = u64::MAX.to_string();
+    let text =
+        text.replace("\"seq\":3", &format!("\"seq\":{last}")).replace("\"until\":3", &format!("\"until\":{last}"));
+    let (rows, _) = text.split_at(text.rfind("{\"rows\":").unwrap());
+    let (before, _) = text.split_at(text.rfind("\"sha256\":\"").unwrap() + 10);
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(rows);
+    fs::write(&file, format!("{before}{}\"}}\n", crate::store::show_chain(&hash))).unwrap();
+    let error = import(&to, &file).unwrap_err();
+    assert!(matches!(error, StoreError::BadCheckpoint { line: 1, .. }), "{error}");
+    assert!(!to.join("store.id").exists());
+}
