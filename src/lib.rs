@@ -19,7 +19,8 @@
 //! 1. `http/server.rs` takes the connection and `http/routes.rs` knows the path and the role that it needs;
 //!    `http/guard.rs` lets the caller in, whom `http/auth.rs` recognises by the token.
 //! 2. `http/webhook.rs` takes the message in, `http/webhook_body.rs` takes it apart, and `http/webhook_alert.rs` makes a
-//!    [`engine::Report`] of each alert, or a letter for the dead letters.
+//!    [`engine::Report`] of each alert, or a letter for the dead letters. `writer/inlet.rs` queues them, unless nothing is
+//!    taken.
 //! 3. `engine/mod.rs` is stepped with the delivery. `health/deliver.rs` takes each report; `health/episode.rs` says what it
 //!    means for the episodes of its identity; `health/join.rs` finds its instance among `names.rs`; `signs/` reads its
 //!    severity and its XID.
@@ -27,10 +28,12 @@
 //!    the XID catalogue want for each; `guard.rs` says whether a proposal may open.
 //! 5. `remediation/open.rs` opens it, `lifecycle/transit.rs` gives it a version, a line of history and a notice, and
 //!    `remediation/links.rs` links the alert. Every row was applied by `memory.rs` as `turn.rs` recorded it.
-//! 6. `writer.rs`, which called the step, commits it: `store/appender.rs` has its rows encoded by `store/codec.rs`, and
-//!    `store/journal/mod.rs` appends and syncs. Only then is the message answered, and the notice leaves.
-//! 7. `store/applier.rs` carries the rows into `store/database.rs`, with the index keys of `store/index.rs`; from there
-//!    `store/reader.rs` answers who asks. `app/observe.rs` has counted and logged it.
+//! 6. `writer.rs`, which called the step where `store/room.rs` found room, commits it: `store/appender.rs` has its rows
+//!    encoded by `store/codec.rs`, `store/journal/mod.rs` appends and syncs, and `store/sentinel.rs` notes how far that
+//!    went. Only then is the message answered, and the notice leaves.
+//! 7. `store/applier.rs` carries the rows into `store/database.rs`, as a batch of `store/batch.rs` with the index keys of
+//!    `store/index.rs` and the count of `store/tally.rs`; from there `store/reader.rs` answers who asks. `app/observe.rs`
+//!    has counted and logged it.
 //! 8. `app/effects.rs` hands the notice to `notices/mod.rs`, whose `notices/webhook.rs` posts it.
 //!
 //! # One approval
