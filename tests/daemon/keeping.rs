@@ -1,7 +1,7 @@
 //! The store is kept up while the daemon runs, and can be looked after while it is stopped.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::daemon::{Daemon, remedyd};
 use crate::support::now;
@@ -71,4 +71,36 @@ fn checkpoints_are_made_while_it_runs_and_a_stopped_store_is_verified_taken_alon
     assert_eq!(daemon.metric("remedyd_execution_enabled"), Some(1.0));
     assert_eq!(daemon.remediations(), before);
     daemon.stop();
+}
+
+#[test]
+fn a_backup_of_a_running_daemon_comes_back_and_acts_on_nothing() {
+    let site = Site::webhook_only();
+    site.change(MAIN, "checkpoint_after = \"1GiB\"", "checkpoint_after = \"1KiB\"");
+    let daemon = Daemon::start(&site);
+    for n in 1..=5 {
+        daemon.deliver(&firing(HEAVY, &format!("gpu-node-{n}"), now()));
+    }
+    daemon.wait("a checkpoint", || match daemon.metric("remedyd_store_checkpoint_size_bytes") {
+        Some(1.0..) => Ok(()),
+        size => Err(format!("{size:?}")),
+    });
+    let before = daemon.remediations();
+    let (store, backup) = (site.path("data"), site.path("backup"));
+    std::fs::create_dir(&backup).unwrap();
+    // In this order: the journal has to reach as far as the checkpoints.
+    for part in ["checkpoints", "journal"] {
+        let copied = Command::new("cp").arg("-r").arg(store.join(part)).arg(&backup).status().unwrap();
+        assert!(copied.success());
+    }
+    daemon.deliver(&firing(HEAVY, "gpu-node-6", now()));
+    daemon.wait_for("i-6", "PENDING_APPROVAL");
+    daemon.stop();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&backup, &store).unwrap();
+    let daemon = Daemon::start(&site);
+    assert_eq!(daemon.remediations(), before);
+    assert_eq!(daemon.metric("remedyd_execution_enabled"), Some(0.0));
+    daemon.stop();
+    succeeded(&run(&["store", "check"], &store, &[]));
 }

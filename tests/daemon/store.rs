@@ -159,3 +159,30 @@ fn a_copied_store_takes_alerts_and_acts_only_after_an_admin_enabled_it() {
 fn id(remediation: &serde_json::Value) -> &str {
     remediation["id"].as_str().unwrap()
 }
+
+#[test]
+fn sled_alone_starts_and_answers_with_the_same_bytes() {
+    let site = with_history();
+    let lists = ["alerts", "remediations", "instances", "holds", "dead-letters"];
+    let answers = |daemon: &Daemon<'_>| {
+        let mut paths: Vec<String> = lists.iter().map(|list| format!("/api/v1/{list}?page_size=1000")).collect();
+        paths.push("/v1/compute/clusters/train-a/instances/-/remediations".to_owned());
+        paths.extend(daemon.remediations().iter().map(|row| format!("/api/v1/remediations/{}/history", id(row))));
+        paths.into_iter().map(|path| (daemon.get(&path).body, path)).collect::<Vec<_>>()
+    };
+    let daemon = Daemon::start(&site);
+    let before = answers(&daemon);
+    assert!(before.len() > 10);
+    daemon.stop();
+    let mut segments = files(&site.path("data/journal"));
+    let head = segments.pop().unwrap();
+    assert!(!segments.is_empty());
+    fs::create_dir(site.path("away")).unwrap();
+    for segment in &segments {
+        fs::rename(segment, site.path("away").join(segment.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(files(&site.path("data/journal")), [head]);
+    let daemon = Daemon::start(&site);
+    assert_eq!(answers(&daemon), before);
+    daemon.stop();
+}
