@@ -233,7 +233,9 @@ impl Daemon {
         let first = self.config.borrow().clone();
         let begun = begin(&self.shared.inlet, self.restored.take(), &first);
         self.sled.hush();
+        let commits = tokio::spawn(live::commits_must_end(self.shared.reader.clone()));
         let code = live.run(&mut tasks, begun).await;
+        commits.abort();
         self.shared.inlet.door().stop();
         notify(&[sd_notify::NotifyState::Stopping]);
         watching.abort();

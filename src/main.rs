@@ -85,10 +85,9 @@ enum Store {
     Enable(Stopped),
     /// Read every part of the store to its end, and compare them: exit 0 where nothing is wrong, 1 where something is.
     Check(Stopped),
-    /// Write all rows into one file (`-`: standard output), with a hash over all of it. This is the backup; what was made
-    /// of the folder by other means while the daemon ran is none.
+    /// Write all rows into one file (`-`: standard output), with a hash over all of it.
     Export(Exchanged),
-    /// Make a store of such a file, or of a checkpoint, in an empty folder. It acts on nothing until `store enable`.
+    /// Make a store of such a file in an empty folder. It acts on nothing until `store enable`.
     Import(Exchanged),
     /// Build sled anew from the newest checkpoint and the journal. The daemon does that by itself where it finds damage.
     Rebuild(Stopped),

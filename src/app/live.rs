@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::effects::Hands;
@@ -27,16 +28,26 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often that is looked at.
 const COMMIT_LOOK: Duration = Duration::from_secs(1);
 
+/// How long a failure may take to show whose it was.
+const CAUSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a writer's thread leaves.
+type WriterEnd = Result<Result<Appender, StoreError>, JoinError>;
+
 /// Ends the process where a commit hangs. Seen twice in a row: a process that was stopped and goes on is no hanging disk.
-fn commit_must_end(reader: &Reader, slow: &mut u32) {
-    let took = reader.commit_under_way().filter(|took| *took > COMMIT_WITHIN);
-    *slow = took.map_or(0, |_| *slow + 1);
-    if let Some(took) = took.filter(|_| *slow > 1) {
-        error!(
-            "a commit has been under way for {took:?}: the disk hangs, and so does everything that must be remembered"
-        );
-        // The thread that hangs would hold up every orderly end.
-        std::process::abort();
+/// A task of its own, as everybody else may wait for the writer.
+pub async fn commits_must_end(reader: Reader) {
+    let (mut looks, mut slow) = (tokio::time::interval(COMMIT_LOOK), 0);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let took = reader.commit_under_way().filter(|took| *took > COMMIT_WITHIN);
+        slow = took.map_or(0, |_| slow + 1);
+        if let Some(took) = took.filter(|_| slow > 1) {
+            error!("a commit has been under way for {took:?}: the disk hangs, and all that must be remembered with it");
+            // The thread that hangs would hold up every orderly end.
+            std::process::abort();
+        }
     }
 }
 
@@ -122,11 +133,13 @@ impl Live<'_> {
         let Signals { terminate, interrupt, hang_up } = tasks.signals;
         tokio::pin!(begun);
         let mut is_begun = false;
-        let (mut looks, mut slow) = (tokio::time::interval(COMMIT_LOOK), 0);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = looks.tick() => commit_must_end(&self.shared.reader, &mut slow),
+                // Whoever knows why comes first.
+                biased;
+                error = tasks.fatal.wait() => return store_failed(self.storage, &error),
+                ended = &mut *tasks.writer => return self.writer_ended(ended, tasks.fatal).await,
+                said = tasks.sled.wait() => return store_failed(self.storage, &StoreError::Said(said)),
                 begun = &mut begun, if !is_begun => {
                     is_begun = true;
                     if begun.is_ok() {
@@ -138,14 +151,27 @@ impl Live<'_> {
                 _ = interrupt.recv() => { info!("SIGINT: stopping"); return ExitCode::SUCCESS; }
                 _ = hang_up.recv() => self.reload_soon(),
                 Some(reloaded) = tasks.reloaded.recv() => self.take(reloaded).await,
-                ended = &mut *tasks.writer => return writer_ended(self.storage, ended),
-                error = tasks.fatal.wait() => return store_failed(self.storage, &error),
-                said = tasks.sled.wait() => return store_failed(self.storage, &StoreError::Said(said)),
                 _ = tasks.servers.join_next() => return failed("a listener ended by itself"),
                 _ = &mut *tasks.watching => return failed("the watch over the configuration ended by itself"),
-                _ = tasks.hands.join_next() => return failed("the dispatch of effects ended by itself"),
+                _ = tasks.hands.join_next() => {
+                    // It ends when the writer lets go of its end: a moment before the writer has ended.
+                    return match timeout(CAUSE_WITHIN, &mut *tasks.writer).await {
+                        Ok(ended) => self.writer_ended(ended, tasks.fatal).await,
+                        Err(_) => failed("the dispatch of effects ended by itself"),
+                    };
+                }
             }
         }
+    }
+
+    /// A writer whose store has stopped knows only that; the applier knows why.
+    async fn writer_ended(&self, ended: WriterEnd, fatal: &mut store::Fatal) -> ExitCode {
+        if let Ok(Err(StoreError::Stopped)) = &ended
+            && let Ok(error) = timeout(CAUSE_WITHIN, fatal.wait()).await
+        {
+            return store_failed(self.storage, &error);
+        }
+        writer_ended(self.storage, ended)
     }
 
     fn reload_soon(&self) {

@@ -85,19 +85,13 @@ pub fn export(dir: &Path, file: &Path, out: &mut impl Write, err: &mut impl Writ
     }
 }
 
-/// Makes a store in `dir` of what [`export`], or a daemon as a checkpoint, wrote into `file`.
+/// Makes a store in `dir` of what [`export`] wrote into `file`.
 pub fn import(dir: &Path, file: &Path, out: &mut impl Write, err: &mut impl Write) -> u8 {
     let moved = match offline::import(dir, file) {
         Ok(moved) => moved,
         Err(error) => return failed(&error, err),
     };
     let mut text = format!("read {} row(s) up to turn {}\n", moved.rows, moved.seq);
-    if moved.until > moved.seq {
-        text.push_str(&format!(
-            "the file was made while the daemon ran: some rows are newer, of turns up to {}\n",
-            moved.until
-        ));
-    }
     text.push_str("the store acts on nothing until `remedyd store enable`\n");
     said(out.write_all(text.as_bytes()))
 }

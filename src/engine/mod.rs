@@ -51,7 +51,7 @@ pub use settings::Settings;
 use turn::Turn;
 pub use turn::{Decision, Made};
 
-use crate::domain::{EffectId, Timestamp};
+use crate::domain::{EffectId, Record, RemediationId, Timestamp};
 
 /// The principal of everything that the engine does by itself.
 pub const SYSTEM: &str = "remedyd";
@@ -181,6 +181,7 @@ fn settled(turn: &mut Turn<'_>, effect_id: EffectId) -> Option<EffectKind> {
 }
 
 /// Asks again for everything that was pending. A call may or may not have left the last process, so it becomes a question.
+/// What waits for an effect of which there is no row, as no commit of ours leaves it, does not wait for ever.
 fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
     let pending: Vec<Effect> = inherited.iter().filter_map(|id| turn.memory().pending().get(id).cloned()).collect();
     for effect in pending {
@@ -193,6 +194,14 @@ fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
             }
             EffectKind::Look(_) | EffectKind::Notify(_) => turn.want_again(effect),
         }
+    }
+    let is_lost = |record: &&Record| {
+        record.remediation.awaits.is_some_and(|effect| !turn.memory().pending().contains_key(&effect))
+    };
+    let lost: Vec<RemediationId> =
+        turn.memory().remediations().values().filter(is_lost).map(|record| record.remediation.id).collect();
+    for id in lost {
+        plan::lost(turn, id);
     }
 }
 

@@ -12,6 +12,10 @@ use crate::domain::{Horizon, Timestamp};
 /// How often they move: often enough that nobody sees the steps, seldom enough that the journal does not fill with them.
 pub const STEP: Duration = Duration::from_secs(3_600);
 
+/// How far they move at once. A clock that is years ahead when the daemon starts must not take the past with it before
+/// anybody has seen that; after a long stop they catch up.
+const STRIDE: Duration = Duration::from_secs(24 * 3_600);
+
 /// Moves the horizons that follow time, where it is time.
 pub fn advance(turn: &mut Turn<'_>) {
     let (now, kept, known) = (turn.now(), turn.settings().retention, *turn.memory().horizons());
@@ -19,7 +23,9 @@ pub fn advance(turn: &mut Turn<'_>) {
         return;
     }
     // A longer retention does not bring back what is gone already.
-    let forward = |span, known: Option<Timestamp>| known.map_or(now.minus(span), |known| known.max(now.minus(span)));
+    let forward = |span, known: Option<Timestamp>| {
+        known.map_or(now.minus(span), |known| known.max(now.minus(span).min(known.plus(STRIDE))))
+    };
     let before = forward(kept.remediations, known.remediations());
     turn.record(Change::Horizon(Box::new(Horizon::Remediations { before, moved_at: now })));
     let before = forward(kept.alerts, known.alerts());
@@ -29,8 +35,11 @@ pub fn advance(turn: &mut Turn<'_>) {
 /// Checkpoints hold what the journal holds before each of these turns, whose times are given: what is older than the audit
 /// trail has to be may go.
 pub fn checkpointed(turn: &mut Turn<'_>, covered: &[(u64, Timestamp)]) {
-    let oldest = turn.now().minus(turn.settings().retention.audit);
-    let known = turn.memory().horizons().journal();
+    let (kept, horizons) = (turn.settings().retention, *turn.memory().horizons());
+    // No faster than the other horizons.
+    let Some(reached) = horizons.remediations() else { return };
+    let oldest = turn.now().min(reached.plus(kept.remediations)).minus(kept.audit);
+    let known = horizons.journal();
     let from = covered.iter().filter(|(_, at)| *at < oldest).map(|(seq, _)| *seq).max();
     if let Some(from) = from.filter(|from| known.is_none_or(|known| known < *from)) {
         turn.record(Change::Horizon(Box::new(Horizon::Journal { from })));
@@ -79,6 +88,21 @@ mod tests {
         assert_eq!(engine.next_deadline(), Some(at(1_002)));
         let refolded = Engine::new(&due.changes, 2);
         assert_eq!(refolded.memory().agenda(), engine.memory().agenda());
+    }
+
+    #[test]
+    fn a_clock_that_is_years_ahead_takes_a_day_an_hour_at_most() {
+        let mut engine = engine();
+        let years = 10 * 365 * 24;
+        engine.step(at(1_000 + years), Input::Tick, Past::default());
+        assert_eq!(engine.memory().horizons().alerts(), Some(at(970 + 24)));
+        engine.step(at(1_000 + years), Input::Tick, Past::default());
+        assert_eq!(engine.memory().horizons().alerts(), Some(at(970 + 24)));
+        engine.step(at(1_001 + years), Input::Tick, Past::default());
+        assert_eq!(engine.memory().horizons().alerts(), Some(at(970 + 48)));
+        let covered = vec![(10, at(500)), (20, at(700))];
+        engine.step(at(1_001 + years), Input::Checkpointed { covered }, Past::default());
+        assert_eq!(engine.memory().horizons().journal(), Some(10), "what was old when the clock was right");
     }
 
     #[test]

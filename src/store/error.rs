@@ -99,15 +99,25 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A checkpoint that shows rows of different turns.
+    #[error("{} was made while turns {seq} to {until} went on, and is nothing without their journal: put both into an empty folder and start the daemon there, or import what `remedyd store export` made", path.display())]
+    Inexact {
+        /// The file.
+        path: PathBuf,
+        /// The turn that it begins with.
+        seq: u64,
+        /// The turn that it ends with.
+        until: u64,
+    },
     /// There was a store, and nothing of it is left to read.
-    #[error("{} was a store, and both its journal and sled are gone: bring them back, or use `remedyd store import` with a checkpoint in an empty folder", dir.display())]
+    #[error("{} was a store, and both its journal and sled are gone: bring them back, or use `remedyd store import` with an export in an empty folder", dir.display())]
     Gone {
         /// Its folder.
         dir: PathBuf,
     },
     /// sled is damaged, and cannot be built anew.
     #[error(
-        "sled is damaged ({sled}), and cannot be built anew: {why}; nothing was changed. `remedyd audit verify` says more; else use `remedyd store import` with a checkpoint in an empty folder"
+        "sled is damaged ({sled}), and cannot be built anew: {why}; nothing was changed. `remedyd audit verify` says more; else use `remedyd store import` with an export in an empty folder"
     )]
     Beyond {
         /// What is wrong with sled.
@@ -142,6 +152,9 @@ pub enum StoreError {
     Stopped,
 }
 
+/// errno(3): the disk failed.
+const EIO: i32 = 5;
+
 /// What is wrong, by what helps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -171,12 +184,19 @@ impl StoreError {
         self.trouble() == Trouble::Journal
     }
 
+    fn is_sleds(&self) -> bool {
+        matches!(self, Self::Sled(_))
+    }
+
     fn trouble(&self) -> Trouble {
         match self {
             Self::Io { source, .. }
             | Self::Journal(JournalError::Io { source, .. })
             | Self::Sled(sled::Error::Io(source)) => match source.kind() {
                 io::ErrorKind::StorageFull => Trouble::Room,
+                // A page that ends too early, or that the disk cannot read: other files may be better.
+                io::ErrorKind::UnexpectedEof if self.is_sleds() => Trouble::Sled,
+                _ if self.is_sleds() && source.raw_os_error() == Some(EIO) => Trouble::Sled,
                 _ => Trouble::Other,
             },
             Self::Sled(
@@ -199,6 +219,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::NoStore { .. }
             | Self::NotEmpty { .. }
+            | Self::Inexact { .. }
             | Self::Beyond { .. }
             | Self::Said(_)
             | Self::BadCheckpoint { .. }

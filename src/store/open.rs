@@ -30,7 +30,7 @@ use super::reader::Reader;
 use super::room::{self, Room};
 use super::sentinel::{self, Mark, Sentinel};
 use super::upkeep::{self, Upkeep};
-use super::{StoreError, live, rebuild};
+use super::{StoreError, checkpoint, live, rebuild};
 use crate::domain::Timestamp;
 use crate::engine::Change;
 
@@ -148,6 +148,17 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
         }
         read => read?,
     };
+    // A sled that is too old for the journal's beginning may not be too old for a checkpoint.
+    let read = match read {
+        Sound::Sled(db, _, error @ StoreError::JournalAhead { .. }) => {
+            drop(db);
+            match rebuild::rebuild(dir, &error.to_string()) {
+                Ok(()) | Err(StoreError::Beyond { .. }) => self::read(dir)?,
+                Err(error) => return Err(error),
+            }
+        }
+        read => read,
+    };
     let Read { db, live, reached, end } = match read {
         Sound::Both(read) => read,
         Sound::Sled(db, applied, error) => {
@@ -206,6 +217,10 @@ fn wrong_with_sled(dir: &Path, found: &Found) -> Result<Option<String>, StoreErr
         return Ok(None);
     }
     match (rebuild::has_journal(dir), found) {
+        // Checkpoints alone are what an import that broke off leaves, or half of a backup.
+        (Ok(false), Found::Nothing) if checkpoint::folder::list(dir).is_ok_and(|found| !found.is_empty()) => {
+            Err(StoreError::Gone { dir: dir.to_owned() })
+        }
         (Ok(false), Found::Nothing) => Ok(None),
         (Ok(false), Found::Same(_) | Found::Other(..)) => Err(StoreError::Gone { dir: dir.to_owned() }),
         (Ok(true), _) => Ok(Some("it is gone".to_owned())),

@@ -8,7 +8,7 @@ mod start;
 mod undo;
 mod verify;
 
-pub use act::{Answer, acted, resume, retry};
+pub use act::{Answer, acted, lost, resume, retry};
 pub use start::{start, validated};
 pub use undo::abort;
 pub use verify::{soaked, too_late, verified};

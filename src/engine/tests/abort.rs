@@ -202,3 +202,37 @@ fn an_abort_needs_an_operator_and_a_reason_and_is_said_once() {
     assert_eq!((line.from, line.to, line.version), (Some(State::Running), State::Running, 3));
     assert_eq!((line.principal.as_str(), &*line.verb, line.reason.as_str()), ("ann", "abort", "wrong node"));
 }
+
+#[test]
+fn what_waits_for_a_call_that_no_row_knows_is_asked_about_after_a_start() {
+    let mut repair = Repair::begun();
+    let known: Vec<Change> =
+        repair.changes.iter().filter(|change| !matches!(change, Change::Pending(_))).cloned().collect();
+    repair.engine = Engine::new(&known, 2);
+    for input in [configured(|_| {}), Input::Started, Input::Tick] {
+        repair.step(input);
+    }
+    assert_eq!(repair.out(), Some(CallVerb::Query));
+}
+
+#[test]
+fn a_restored_store_asks_before_it_undoes_once_more() {
+    let mut repair = Repair::begun();
+    repair.abort();
+    repair.answer(Outcome::Done);
+    assert_eq!(repair.out(), Some(CallVerb::Undo));
+    repair.answer(Outcome::Transient);
+    // As it is where the act was done before somebody aborted it.
+    let mut row = repair.row();
+    row.attempt.as_mut().unwrap().done_at = Some(at(3));
+    repair.changes.push(Change::Remediation(Box::new(row)));
+    repair.engine = Engine::new(&repair.changes, 2);
+    let restored = Input::Restored { epoch: 2, why: "it was copied".to_owned() };
+    for input in [restored, configured(|_| {}), Input::Started] {
+        repair.step(input);
+    }
+    repair.step(Input::Asked(Principal::local(), Command::Enable));
+    repair.second += 600;
+    repair.step(Input::Tick);
+    assert_eq!(repair.out(), Some(CallVerb::Query));
+}

@@ -47,16 +47,21 @@ fn names(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 /// The newest checkpoint of the store in `dir` that is whole. Damaged ones are passed over with a warning.
 ///
 /// # Errors
-/// The disk failed.
+/// None is whole, and of one nobody can tell because the disk failed.
 pub fn latest(dir: &Path) -> Result<Option<Checkpoint>, StoreError> {
+    let mut unread = None;
     for (_, path) in list(dir)?.into_iter().rev() {
         match Checkpoint::verify(&path) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
-            Err(error @ StoreError::BadCheckpoint { .. }) => warn!("passed over a checkpoint: {error}"),
-            Err(error) => return Err(error),
+            Err(error) => {
+                warn!("passed over a checkpoint: {error}");
+                if !matches!(error, StoreError::BadCheckpoint { .. }) {
+                    unread.get_or_insert(error);
+                }
+            }
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), Err)
 }
 
 /// A file that nobody takes for a checkpoint until it was finished.

@@ -13,6 +13,7 @@ mod tests;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -76,6 +77,20 @@ impl JournalError {
     }
 }
 
+/// How much of the end is written again: more than a turn of any load has.
+const AGAIN: u64 = 8 << 20;
+
+/// Writes the last bytes of a file over themselves. Whatever reaches the disk of that is what should be there.
+fn write_again(path: &Path, len: u64) -> io::Result<()> {
+    // Not the file that appends: Linux appends what is written to a place of that.
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let from = len.saturating_sub(AGAIN);
+    let mut end = vec![0; usize::try_from(len - from).expect("AGAIN fits into memory")];
+    file.read_exact_at(&mut end, from)?;
+    file.write_all_at(&end, from)?;
+    file.sync_all()
+}
+
 /// The end of the journal, where turns are appended.
 #[derive(Debug)]
 pub struct Journal {
@@ -137,6 +152,9 @@ impl Journal {
                     file.set_len(len).map_err(io("truncate"))?;
                 }
                 // A turn that was written but not synced before a crash was read as whole: it is durable from here on.
+                // Where the sync itself failed, what was read may be in memory alone and yet count as synced, so the end is
+                // written once more.
+                write_again(&segment.path, len).map_err(io("write again"))?;
                 file.sync_all().map_err(io("sync"))?;
                 (segment, file, len)
             }

@@ -183,7 +183,7 @@ fn an_export_comes_back_as_a_store_that_knows_where_it_came_from() {
     let (one, other, file) = (dir.path().join("one"), dir.path().join("other"), dir.path().join("a.checkpoint"));
     stopped(&one, 30);
     let wrote = export(&one, Some(&file), &mut Vec::new()).unwrap();
-    assert_eq!((wrote.rows, wrote.seq, wrote.until), (90, 30, 30));
+    assert_eq!((wrote.rows, wrote.seq), (90, 30));
     let mut out = Vec::new();
     export(&one, None, &mut out).unwrap();
     assert_eq!(out, fs::read(&file).unwrap());
@@ -265,4 +265,51 @@ fn a_file_of_a_turn_that_cannot_be_is_refused() {
     let error = import(&to, &file).unwrap_err();
     assert!(matches!(error, StoreError::BadCheckpoint { line: 1, .. }), "{error}");
     assert!(!to.join("store.id").exists());
+}
+
+#[test]
+fn a_checkpoint_that_needs_its_journal_is_refused_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    stopped(&from, 3);
+    let identity = crate::store::identity::Identity { store: uuid::Uuid::nil(), epoch: 1 };
+    let head = crate::store::checkpoint::Head { identity, applied: Default::default() };
+    let (unfinished, writing) = crate::store::checkpoint::folder::Unfinished::begin(&from, &head).unwrap();
+    writing.end(3).unwrap();
+    let error = import(&to, &unfinished.finish().unwrap()).unwrap_err();
+    assert!(matches!(error, StoreError::Inexact { seq: 0, until: 3, .. }), "{error}");
+    assert!(!to.join("store.id").exists());
+}
+
+#[test]
+fn an_import_that_broke_off_is_no_new_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to, file) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("file"));
+    stopped(&from, 3);
+    export(&from, Some(&file), &mut Vec::new()).unwrap();
+    import(&to, &file).unwrap();
+    for part in ["journal", "sled"] {
+        fs::remove_dir_all(to.join(part)).unwrap();
+    }
+    for _ in 0..2 {
+        let error = open(&to, Options::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Gone { .. }), "{error}");
+        // As half of a backup has it.
+        let _ = fs::remove_file(to.join("store.id"));
+    }
+}
+
+#[test]
+fn a_sled_too_old_for_the_journal_is_built_anew_from_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to, file) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("file"));
+    stopped(&from, 3);
+    export(&from, Some(&file), &mut Vec::new()).unwrap();
+    import(&to, &file).unwrap();
+    // An empty one, as a lost file leaves it.
+    fs::remove_dir_all(to.join("sled")).unwrap();
+    drop(crate::store::database::open(&to.join("sled"), false).unwrap());
+    let store = opened(&to);
+    assert!(store.reader.remediation(samples::remediation_id(3)).unwrap().is_some());
+    store.appender.close().unwrap();
 }

@@ -26,8 +26,6 @@ pub struct Moved {
     pub bytes: u64,
     /// Up to which turn.
     pub seq: u64,
-    /// Of which turns it may hold something already; the same where it is exact.
-    pub until: u64,
 }
 
 /// Writes everything that a stopped store holds into `file`, whole or not at all; nothing means `out`.
@@ -78,10 +76,10 @@ fn write<W: Write>(db: &sled::Db, head: &Head, out: W, path: &Path) -> Result<(W
     let mut walk = Walk::begin(upkeep::horizons(db)?).only_reading();
     while walk.step(db, |key, value| writing.row(key, value)?.map_err(io))?.is_none() {}
     let (out, rows, bytes) = writing.end(head.applied.seq).map_err(io)?;
-    Ok((out, Moved { rows, bytes, seq: head.applied.seq, until: head.applied.seq }))
+    Ok((out, Moved { rows, bytes, seq: head.applied.seq }))
 }
 
-/// Makes a store in `dir` of a checkpoint or an export. Its first start begins another life, which may not act until an
+/// Makes a store in `dir` of an export, or of a checkpoint that is as exact. Its first start begins another life, which may not act until an
 /// admin says so.
 ///
 /// # Errors
@@ -97,6 +95,11 @@ pub fn import(dir: &Path, file: &Path) -> Result<Moved, StoreError> {
     }
     let Checkpoint { head, rows, bytes, until, .. } = checkpoint;
     let Applied { seq, at, chain } = head.applied;
+    if until > seq {
+        return Err(StoreError::Inexact { path: file.to_owned(), seq, until });
+    }
+    // First: what breaks off behind it is a store of which nothing is left, and no new one.
+    identity::write_imported(dir, head.identity, file.display().to_string())?;
     keep(dir, file, seq)?;
     let (sled, unfinished) = (dir.join("sled"), dir.join("sled.new"));
     let db = database::open(&unfinished, false)?;
@@ -112,8 +115,7 @@ pub fn import(dir: &Path, file: &Path) -> Result<Moved, StoreError> {
     let cause = RecordedCause { principal: SYSTEM.to_owned(), request_id: None, kind: "imported".to_owned() };
     draft.add(&cause, &[codec::encode(&Change::Horizon(Box::new(Horizon::Journal { from: seq + 1 })))]);
     journal.append(draft, at, File::sync_data)?;
-    identity::write_imported(dir, head.identity, file.display().to_string())?;
-    Ok(Moved { rows, bytes, seq, until })
+    Ok(Moved { rows, bytes, seq })
 }
 
 /// Without the file sled could not be built anew: the journal does not reach back.
