@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::applier::Applier;
 use super::codec::{self, Entry};
-use super::database::{Applied, Turn};
+use super::database::{self, Applied, Turn};
 use super::identity::{self, Identity};
 use super::journal::{Draft, Journal};
 use super::lock::Lock;
@@ -129,13 +129,15 @@ impl Appender {
     /// # Errors
     /// sled failed. Nothing is lost: the journal has every turn.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self { applier, db, lock, mut journal, .. } = self;
+        let Self { applier, db, lock, mut journal, dir, .. } = self;
         applier.close();
-        if let Err(error) = journal.end_segment() {
-            // Sled has everything all the same, and the last segment says so; a full disk is a reason.
-            tracing::warn!("the journal's last segment was not ended: {error}");
-        }
         db.flush()?;
+        // In this order: an empty last segment says that sled is durable.
+        let synced = database::sync(&dir.join("sled")).map_err(|error| error.to_string());
+        if let Err(error) = synced.and_then(|()| journal.end_segment().map_err(|error| error.to_string())) {
+            // The next start looks at all of sled, and goes on from there; a full disk is a reason.
+            tracing::warn!("the store was not ended: {error}");
+        }
         drop(lock);
         Ok(())
     }

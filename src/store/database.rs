@@ -155,6 +155,28 @@ pub fn tally(db: &sled::Db) -> Result<Tally, StoreError> {
     }
 }
 
+/// Reads every key and compares what all of them amount to with what was noted. After a power cut sled may hold rows of
+/// different moments, and not know it.
+pub fn compare(db: &sled::Db) -> Result<(), StoreError> {
+    let mut met = Tally::default();
+    for found in db.iter() {
+        let (key, value) = found?;
+        met.add(&key, &value);
+    }
+    met.differs_from(&tally(db)?).map_or(Ok(()), |what| Err(StoreError::Miscounted(what)))
+}
+
+/// Makes what sled wrote durable. Its own flush leaves that to the kernel: on Linux it syncs no file (SAFETY §0, 2).
+pub fn sync(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::File::open(&path)?.sync_all()?;
+        }
+    }
+    fs::File::open(dir)?.sync_all()
+}
+
 /// Notes that `db` has everything up to `applied`, where its rows came from elsewhere than the journal.
 pub fn note_applied(db: &sled::Db, applied: Applied) -> Result<(), StoreError> {
     let mut notes = sled::Batch::default();

@@ -246,6 +246,11 @@ pub(super) fn read(dir: &Path) -> Result<Sound, StoreError> {
     let has_journal = rebuild::has_journal(dir);
     let db = database::open(&dir.join("sled"), !matches!(has_journal, Ok(false)))?;
     let applied = database::applied(&db)?;
+    // A power cut may have left rows of different moments in sled, and nobody may answer or decide by those. A stop that
+    // came to its end left everything durable.
+    if !matches!(Journal::has_ended(&dir.join("journal")), Ok(true)) {
+        database::compare(&db)?;
+    }
     let caught_up = has_journal.and_then(|_| catch_up(&dir.join("journal"), &db, applied, sentinel::read(dir)?));
     let (end, reached) = match caught_up {
         Ok(caught_up) => caught_up,

@@ -190,6 +190,13 @@ impl Journal {
         Ok(segment::list(dir)?.into_iter().map(|segment| segment.path).collect())
     }
 
+    /// Whether it ends with a segment without records, as [`Journal::end_segment`] leaves it.
+    pub fn has_ended(dir: &Path) -> Result<bool, JournalError> {
+        let Some(last) = segment::list(dir)?.pop() else { return Ok(false) };
+        let about = fs::metadata(&last.path).map_err(JournalError::io("look at", &last.path))?;
+        Ok(about.len() == HEADER as u64)
+    }
+
     /// The sequence of the last record; 0 before the first.
     pub fn seq(&self) -> u64 {
         self.seq

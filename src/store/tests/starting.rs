@@ -381,3 +381,20 @@ fn a_full_disk_is_told_apart_from_a_broken_store() {
     assert!(!StoreError::Io { action: "open", path, source: denied }.is_want_of_room());
     assert!(!StoreError::Stopped.is_want_of_room());
 }
+
+#[test]
+fn after_an_unclean_end_a_sled_with_rows_of_another_moment_is_built_anew_before_anybody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path());
+    // As a kill leaves the journal: without an empty last segment.
+    fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    let db = database::open(&dir.path().join("sled"), true).unwrap();
+    let mut older = samples::remediation(3);
+    older.version += 7;
+    let entry = codec::encode(&Change::Remediation(Box::new(older)));
+    db.insert(&entry.key, entry.value.unwrap().to_vec()).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    same(dir.path(), &before);
+    assert!(dir.path().join("sled.damaged").exists());
+}
