@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::StoreError;
 use super::journal::sync_dir;
+use super::{StoreError, show_chain};
 
 const FORMAT: u32 = 1;
 /// Where systemd keeps the machine's own id; see machine-id(5).
@@ -137,7 +137,7 @@ fn machine() -> String {
     let Ok(id) = fs::read_to_string(MACHINE_ID) else { return String::new() };
     // machine-id(5) asks for a hash with something of the application's own.
     let hash = Sha256::new().chain_update(b"remedyd store ").chain_update(id.trim()).finalize();
-    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    show_chain(&hash[..16])
 }
 
 #[cfg(test)]

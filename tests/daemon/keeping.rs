@@ -23,11 +23,10 @@ fn succeeded(output: &Output) -> String {
     said(output)
 }
 
-#[test]
-fn checkpoints_are_made_while_it_runs_and_a_stopped_store_is_verified_taken_along_and_brought_back() {
-    let site = Site::webhook_only();
+/// A daemon with five remediations that has made a checkpoint.
+fn with_a_checkpoint(site: &Site) -> Daemon<'_> {
     site.change(MAIN, "checkpoint_after = \"1GiB\"", "checkpoint_after = \"1KiB\"");
-    let daemon = Daemon::start(&site);
+    let daemon = Daemon::start(site);
     for n in 1..=5 {
         daemon.deliver(&firing(HEAVY, &format!("gpu-node-{n}"), now()));
     }
@@ -35,6 +34,13 @@ fn checkpoints_are_made_while_it_runs_and_a_stopped_store_is_verified_taken_alon
         Some(1.0..) => Ok(()),
         size => Err(format!("{size:?}")),
     });
+    daemon
+}
+
+#[test]
+fn checkpoints_are_made_while_it_runs_and_a_stopped_store_is_verified_taken_along_and_brought_back() {
+    let site = Site::webhook_only();
+    let daemon = with_a_checkpoint(&site);
     let store = site.path("data");
     let held = run(&["store", "check"], &store, &[]);
     assert_eq!(held.status.code(), Some(78), "{}", said(&held));
@@ -76,15 +82,7 @@ fn checkpoints_are_made_while_it_runs_and_a_stopped_store_is_verified_taken_alon
 #[test]
 fn a_backup_of_a_running_daemon_comes_back_and_acts_on_nothing() {
     let site = Site::webhook_only();
-    site.change(MAIN, "checkpoint_after = \"1GiB\"", "checkpoint_after = \"1KiB\"");
-    let daemon = Daemon::start(&site);
-    for n in 1..=5 {
-        daemon.deliver(&firing(HEAVY, &format!("gpu-node-{n}"), now()));
-    }
-    daemon.wait("a checkpoint", || match daemon.metric("remedyd_store_checkpoint_size_bytes") {
-        Some(1.0..) => Ok(()),
-        size => Err(format!("{size:?}")),
-    });
+    let daemon = with_a_checkpoint(&site);
     let before = daemon.remediations();
     let (store, backup) = (site.path("data"), site.path("backup"));
     std::fs::create_dir(&backup).unwrap();

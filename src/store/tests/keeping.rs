@@ -324,26 +324,3 @@ fn a_checkpoint_that_cannot_be_made_stops_nobody() {
     assert!(store.reader.remediation(samples::remediation_id(2)).unwrap().is_some());
     store.appender.close().unwrap();
 }
-
-/// `cargo nextest run --release --lib --run-ignored only how_fast --no-capture`
-#[test]
-#[ignore = "a measurement"]
-fn how_fast_turns_are_applied() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = database::open(dir.path(), false).unwrap();
-    let (overlay, (done, _)) = (overlay::Overlay::default(), tokio::sync::watch::channel(0));
-    for (what, has_ended) in [("new", false), ("written again", false), ("changed", true)] {
-        let watch = crate::clock::Stopwatch::start();
-        let mut rows = 0;
-        for group in 0..500_u32 {
-            let changes: Vec<Change> = (0..28).flat_map(|part| story(28 * group + part, has_ended)).collect();
-            rows += changes.len();
-            let applied = database::Applied { seq: 1, at: at(1), chain: [0; 32] };
-            let mut group = database::Group::default();
-            group.add(database::Turn { applied, entries: changes.iter().map(codec::encode).collect() });
-            group.apply(&db, &overlay, &done, &mut batch::Nobody).unwrap();
-        }
-        let took = watch.elapsed();
-        println!("{what}: {rows} rows in {took:?}, {:.0} rows/s", rows as f64 / took.as_secs_f64());
-    }
-}
