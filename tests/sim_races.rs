@@ -8,6 +8,8 @@
 mod dice;
 #[path = "rows/mod.rs"]
 mod rows;
+#[path = "sim_crashes/site.rs"]
+mod site;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,14 +19,14 @@ use dice::Dice;
 use remedyd::clock::Stopwatch;
 use remedyd::domain::matcher::Matchers;
 use remedyd::domain::{
-    AutoResolve, Cluster, ClusterId, DriverId, HostId, Instance, InstanceId, Labels, Mode, Outcome, Principal,
-    RemediationId, Role, RuleId, SourceId, State, Timestamp,
+    AutoResolve, DriverId, Labels, Mode, Outcome, Principal, RemediationId, Role, RuleId, State, Timestamp,
 };
 use remedyd::engine::settings::{ClusterPolicy, Enforce, Rule, Settings, Source};
 use remedyd::engine::{
     Change, Command, Configured, Delivery, EffectKind, Engine, Input, Refusal, Reply, Report, ReportStatus, Selector,
 };
 use rows::Rows;
+use site::{cluster, machine, source};
 
 const RACES: u64 = 100_000;
 const THREADS: u64 = 2;
@@ -299,29 +301,6 @@ impl Arena {
         self.step(Input::Tick);
         let left = self.engine.memory().remediations().values().next();
         left.map_or(Ok(()), |left| Err(format!("{:?} is left", left.remediation)))
-    }
-}
-
-fn source() -> SourceId {
-    SourceId::parse("main").unwrap()
-}
-
-fn cluster() -> Cluster {
-    Cluster { id: ClusterId::parse("train-a").unwrap(), name: "train-a".into() }
-}
-
-fn machine() -> Instance {
-    Instance {
-        id: InstanceId::parse("i-7").unwrap(),
-        name: "gpu-node-7".into(),
-        cluster_id: cluster().id,
-        host_id: HostId::parse("h-7").unwrap(),
-        addresses: Vec::new(),
-        provider_id: String::new(),
-        pool: String::new(),
-        generation: String::new(),
-        domains: BTreeMap::new(),
-        auto_remediation_enabled: true,
     }
 }
 

@@ -1,4 +1,5 @@
 //! What is there: one machine, one source, one driver, and three rules.
+#![allow(dead_code, reason = "each test program takes what it needs")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
