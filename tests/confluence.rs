@@ -15,7 +15,7 @@ mod story;
 
 use std::fmt::Write as _;
 
-use dice::Dice;
+use dice::{Dice, number};
 
 /// How many histories are tried; `REMEDYD_TEST_SEEDS` replaces it, to look longer.
 const HISTORIES: u64 = 40;
@@ -38,7 +38,7 @@ const KINDS: [(&str, &str, Option<&str>); 5] = [
 
 #[test]
 fn every_order_of_a_pairs_messages_ends_alike() {
-    let histories = std::env::var("REMEDYD_TEST_SEEDS").ok().map_or(HISTORIES, |text| text.parse().unwrap());
+    let histories = number("REMEDYD_TEST_SEEDS", HISTORIES);
     for seed in 0..histories {
         let history = History::new(seed);
         for order in 0..ORDERS {

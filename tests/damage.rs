@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dice::Dice;
+use dice::{Dice, number};
 use support::daemon::Daemon;
 use support::eventually;
 use support::posts::{HEAVY, firing, resolved};
@@ -19,10 +19,6 @@ use support::{SOON, now};
 
 /// What fits into some twenty seconds of a debug build.
 const DAMAGES: u64 = 40;
-
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
 
 /// The ways in which a disk, a file system or a person damages files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,8 +137,8 @@ fn every_answer_is_what_it_was_however_sled_was_damaged() {
     assert!(before.len() > 20, "{}", before.len());
     daemon.stop();
 
-    let seed = from_environment("REMEDYD_TEST_SEED").unwrap_or(1);
-    let times = from_environment("REMEDYD_TEST_DAMAGES").unwrap_or(DAMAGES);
+    let seed = number("REMEDYD_TEST_SEED", 1);
+    let times = number("REMEDYD_TEST_DAMAGES", DAMAGES);
     let (mut healed_at_start, mut healed_after, mut harmless) = (0, 0, 0);
     for n in 0..times {
         let mut dice = Dice(seed + n);

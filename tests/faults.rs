@@ -29,6 +29,8 @@ mod shim;
 #[path = "faults/small_disk.rs"]
 mod small_disk;
 
+use dice::number;
+
 /// How often the daemon is cut off: often enough for the suite, or as often as a longer run says.
 fn cuts() -> u64 {
     number("REMEDYD_TEST_CUTS", 30)
@@ -39,8 +41,4 @@ fn seed() -> u64 {
     let seed = number("REMEDYD_TEST_SEED", 20_261_121);
     println!("REMEDYD_TEST_SEED={seed}");
     seed
-}
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

@@ -9,7 +9,7 @@ mod support;
 
 use std::fs;
 
-use dice::Dice;
+use dice::{Dice, number};
 use remedyd::http::routes::ROUTES;
 use serde_json::{Value, json};
 use support::client::Answer;
@@ -246,10 +246,6 @@ fn tokens(daemon: &Daemon<'_>) -> Vec<String> {
         .filter_map(|page| page["next_page_token"].as_str().map(str::to_owned))
         .filter(|token| !token.is_empty())
         .collect()
-}
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
 }
 
 fn pictures(daemon: &Daemon<'_>) -> Vec<Value> {

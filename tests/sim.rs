@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use remedyd::clock::Stopwatch;
+use sim::dice::number;
 use sim::sabotage::Sabotage;
 use sim::script::Script;
 use sim::shrink::shrink;
@@ -41,10 +42,6 @@ const MUST_TRY: [&str; 16] = [
     "reviews that came too late",
 ];
 
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
-
 /// Seeds of longer runs that found a mistake, for as long as the world stays as it is; each has its story as well. 20014: a
 /// backup was restored in which a proposal still waited, it was approved again, and done again.
 const FOUND: [u64; 1] = [20014];
@@ -58,8 +55,8 @@ fn seeds_that_found_a_mistake_find_none() {
 
 #[test]
 fn nothing_that_must_hold_is_ever_broken() {
-    let first = from_environment("SIM_SEED").unwrap_or(1);
-    let wanted = from_environment("SIM_TURNS").unwrap_or(TURNS);
+    let first = number("SIM_SEED", 1);
+    let wanted = number("SIM_TURNS", TURNS);
     let (next, turns) = (AtomicU64::new(first), AtomicU64::new(0));
     let tally = Mutex::new(Tally::default());
     let watch = Stopwatch::start();

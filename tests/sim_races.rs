@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dice::Dice;
+use dice::{Dice, number};
 use remedyd::clock::Stopwatch;
 use remedyd::domain::matcher::Matchers;
 use remedyd::domain::{
@@ -42,7 +42,6 @@ const COOLDOWN: Duration = Duration::from_secs(3600);
 
 #[test]
 fn exactly_one_wins_and_the_others_are_told_of_it() {
-    let number = |name: &str, default| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
     let (races, seed) = (number("SIM_RACES", RACES), number("SIM_SEED", 1));
     let watch = Stopwatch::start();
     let counts: Mutex<Counts> = Mutex::default();

@@ -1,6 +1,12 @@
 //! Chance from a seed: the same everywhere, so that a number printed by a failing test is enough to see it again.
 #![allow(dead_code, reason = "each test program takes what it needs")]
 
+/// The number that the environment has for `name`, else the usual one: other seeds, longer runs.
+pub fn number(name: &str, usual: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
 /// SplitMix64: small, good enough, and the same everywhere.
 #[derive(Clone, Debug)]
 pub struct Dice(pub u64);
