@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::fields::{Row, plain};
 use super::select::Selection;
-use super::text::safe;
-use super::{CONFLICT, Failure, Outcome, Session, USAGE, get, lists, wait};
-use crate::cli::args::{Abort, Create, Decide, Form, Kind, Wait};
+use super::text::{safe, safe_json};
+use super::{CONFLICT, Failure, NOT_FOUND, Outcome, Session, USAGE, get, lists, wait};
+use crate::cli::args::{Abort, Create, Decide, Form, Kind};
 use crate::domain::{State, Timestamp};
 
 /// A word on a remediation that has not begun.
@@ -31,6 +31,14 @@ impl Word {
             Self::Approve => "approve",
             Self::Reject => "reject",
             Self::Cancel => "cancel",
+        }
+    }
+
+    const fn participle(self) -> &'static str {
+        match self {
+            Self::Approve => "approved",
+            Self::Reject => "rejected",
+            Self::Cancel => "cancelled",
         }
     }
 
@@ -61,8 +69,14 @@ pub async fn create(session: &Session, asked: &Create) -> Outcome {
     }
     let row = remediation(session.daemon.post(&["remediations"], &body).await?)?;
     let id = plain(&row["id"]);
-    get::show(session, Kind::Remediations, &[row], asked.output, asked.output == Form::Wide, &mut io::stdout().lock())?;
-    wait::wait(session, &asked.wait, &id, Word::Approve.aims()).await
+    match asked.output {
+        Form::Table => said(&row, "created"),
+        Form::Json => println!("{}", safe_json(&serde_json::to_string_pretty(&row).map_err(io::Error::other)?)),
+        form @ (Form::Wide | Form::Name) => {
+            get::show(session, Kind::Remediations, &[row], form, true, &mut io::stdout().lock())?;
+        }
+    }
+    wait::wait(session, &asked.wait, &[id], Word::Approve.aims()).await
 }
 
 /// `remedyd abort`
@@ -71,8 +85,8 @@ pub async fn abort(session: &Session, asked: &Abort) -> Outcome {
     let id = plain(&row["id"]);
     let row =
         remediation(session.daemon.post(&["remediations", &id, "abort"], &json!({"reason": asked.reason})).await?)?;
-    said(&row, "abort");
-    wait::wait(session, &asked.wait, &id, &[State::Failed]).await
+    said(&row, "aborted");
+    wait::wait(session, &asked.wait, &[id], &[State::Failed]).await
 }
 
 /// `remedyd approve|reject|cancel`: of several, each is tried, and the exit status is that of the worst.
@@ -101,28 +115,15 @@ pub async fn decide(session: &Session, asked: &Decide, word: Word) -> Outcome {
             }
         }
     }
-    let waits = wait_for(session, &asked.wait, &sent, word).await;
+    let waited = wait::wait(session, &asked.wait, &sent, word.aims()).await;
     match (worst, rows.len()) {
-        (None, _) => waits,
+        (None, _) => waited,
         (Some(failure), 0 | 1) => Err(failure),
         (Some(failure), n) => {
-            let why = format!("{} of {n} could not be done", n - sent.len());
+            let why = format!("{} of {n} could not be {}", n - sent.len(), word.participle());
             Err(Failure::new(failure.status, why))
         }
     }
-}
-
-async fn wait_for(session: &Session, asked: &Wait, ids: &[String], word: Word) -> Outcome {
-    let mut outcome = Ok(());
-    for id in ids {
-        if let Err(failure) = wait::wait(session, asked, id, word.aims()).await {
-            if ids.len() > 1 {
-                eprintln!("remedyd: {}", safe(&failure.why));
-            }
-            outcome = Err(failure);
-        }
-    }
-    outcome
 }
 
 /// Those that ids name, all of them found before the first is touched.
@@ -143,11 +144,11 @@ async fn selected(session: &Session, asked: &Decide, word: Word, selector: &str)
     let mut selection = Selection::read(session, Kind::Remediations, Some(selector)).await?;
     let filters = [("state", word.states().to_owned())];
     let found = lists::all(session, Kind::Remediations, &filters, 0, |row| selection.holds(row)).await?;
-    if found.rows.is_empty() {
-        eprintln!("nothing that waits is meant by that; nothing was done");
-        return Ok(Vec::new());
-    }
     selection.must_be_met()?;
+    if found.rows.is_empty() {
+        let why = format!("nothing that could be {} is meant by that", word.participle());
+        return Err(Failure::new(NOT_FOUND, why));
+    }
     get::show(session, Kind::Remediations, &found.rows, Form::Wide, true, &mut io::stderr().lock())?;
     capped(found.rows.len(), asked, word)?;
     if !asked.yes {
@@ -157,15 +158,11 @@ async fn selected(session: &Session, asked: &Decide, word: Word, selector: &str)
 }
 
 fn capped(n: usize, asked: &Decide, word: Word) -> Outcome {
-    if n <= asked.max {
+    let (max, done) = (asked.max, word.participle());
+    if n <= max {
         return Ok(());
     }
-    let why = format!(
-        "that means {n} remediations, and --max is {}: nothing was {}ed",
-        asked.max,
-        word.verb().trim_end_matches('e')
-    );
-    Err(Failure::new(USAGE, why))
+    Err(Failure::new(USAGE, format!("that means {n} remediations, and --max is {max}: nothing was {done}")))
 }
 
 fn confirm(question: &str) -> Outcome {
@@ -192,7 +189,7 @@ async fn send(session: &Session, asked: &Decide, word: Word, row: &Row) -> Outco
         body["mode"] = mode.0.as_str().into();
     }
     let row = remediation(session.daemon.post(&["remediations", &id, word.verb()], &body).await?)?;
-    said(&row, word.verb());
+    said(&row, word.participle());
     Ok(id)
 }
 
@@ -217,14 +214,8 @@ fn remediation(answer: Value) -> Outcome<Row> {
 }
 
 /// One line about what was done.
-fn said(row: &Row, verb: &str) {
+fn said(row: &Row, done: &str) {
     let text = |name: &str| safe(&plain(&row[name])).into_owned();
-    println!(
-        "remediation/{} {verb}: {} {} on {}, version {}",
-        text("id"),
-        text("state"),
-        text("mode"),
-        text("instance_id"),
-        text("version")
-    );
+    let (id, state, mode, instance) = (text("id"), text("state"), text("mode"), text("instance_id"));
+    println!("remediation/{id} {done}: {mode} on {instance} is {state}, version {}", text("version"));
 }

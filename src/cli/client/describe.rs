@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fields::{Row, plain};
 use super::text::{safe, time};
-use super::{Failure, Outcome, Session, describe_node, lists};
+use super::{Outcome, Session, describe_node, lists};
 use crate::cli::args::{Describe, Described, Kind};
 
 /// How many earlier repairs of a node are told.
@@ -95,7 +95,7 @@ async fn remediation(session: &Session, id: &str) -> Outcome<Page> {
 }
 
 fn reason(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("  ({text})") }
+    if text.is_empty() || text == "-" { String::new() } else { format!("  ({text})") }
 }
 
 fn head(session: &Session, row: &Row, page: &mut Page) {
@@ -221,14 +221,9 @@ fn attempt(session: &Session, row: &Row, page: &mut Page) {
 /// One line about a remediation.
 pub fn short(session: &Session, row: &Row) -> String {
     let text = |name: &str| plain(&row[name]);
-    format!(
-        "{}  {} {} {}  {}",
-        time(&text("created_at"), session.now()),
-        text("mode"),
-        text("state"),
-        text("id"),
-        Kind::Remediations.cell(row, "NOTE", session.now())
-    )
+    let note = reason(&Kind::Remediations.cell(row, "NOTE", session.now()));
+    let at = time(&text("created_at"), session.now());
+    format!("{at}  {} {} {}{note}", text("mode"), text("state"), text("id"))
 }
 
 /// What may be done, as commands that can be copied.
@@ -249,9 +244,4 @@ fn next(row: &Row, page: &mut Page) {
     };
     page.heading("What you may do");
     commands.iter().for_each(|command| page.line(command));
-}
-
-/// The one thing that a page is about is not there.
-pub fn absent(kind: Kind, id: &str) -> Failure {
-    Failure::new(super::NOT_FOUND, format!("{} `{id}` not found", kind.singular()))
 }

@@ -35,9 +35,7 @@ pub async fn all(
     let limit = if limit == 0 { usize::MAX } else { limit };
     loop {
         let mut query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        if kind != Kind::Pauses {
-            query.push(("page_size", PAGE));
-        }
+        query.push(("page_size", PAGE));
         if !token.is_empty() {
             query.push(("page_token", token.as_str()));
         }

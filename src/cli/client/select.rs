@@ -19,6 +19,8 @@ pub struct Selection {
     instances: BTreeMap<String, Row>,
     /// Names of matchers that some row had.
     met: BTreeSet<String>,
+    /// Whether there was any row.
+    is_tried: bool,
 }
 
 impl Selection {
@@ -30,7 +32,8 @@ impl Selection {
             return Err(Failure::new(super::USAGE, "--selector: it is empty, which would mean everything"));
         }
         let names: Vec<String> = matchers.label_names().into_iter().map(str::to_owned).collect();
-        let mut selection = Self { kind, matchers, names, instances: BTreeMap::new(), met: BTreeSet::new() };
+        let mut selection =
+            Self { kind, matchers, names, instances: BTreeMap::new(), met: BTreeSet::new(), is_tried: false };
         let has_node = matches!(kind, Kind::Remediations | Kind::Alerts | Kind::Holds);
         if has_node && selection.names.iter().any(|name| !KNOWN.contains(&name.as_str())) {
             let found = lists::all(session, Kind::Instances, &[], 0, |_| true).await?;
@@ -74,6 +77,7 @@ impl Selection {
         let holds = self.matchers.matches(|name| values.get(name).map_or("", String::as_str));
         let met: Vec<String> = values.keys().map(|name| (*name).to_owned()).collect();
         self.met.extend(met);
+        self.is_tried = true;
         holds
     }
 
@@ -96,7 +100,7 @@ impl Selection {
 
     /// A name that no row had: most likely a slip of the pen, which a negative matcher turns into "everything".
     pub fn unmet(&self) -> Option<&str> {
-        self.names.iter().find(|name| !self.met.contains(*name)).map(String::as_str)
+        self.names.iter().find(|name| self.is_tried && !self.met.contains(*name)).map(String::as_str)
     }
 
     /// Refuses a selection with such a name.

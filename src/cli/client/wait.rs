@@ -8,24 +8,43 @@ use super::fields::{Row, plain};
 use super::text::safe;
 use super::{FAILED, Failure, Outcome, Session, TOO_LATE};
 use crate::cli::args::{Until, Wait};
+use crate::clock::Stopwatch;
 use crate::domain::State;
 
 /// How often it is looked at: a second is soon enough for a person, and no burden.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Waits as asked. `aims` are the ends that are what the caller wanted.
-pub async fn wait(session: &Session, asked: &Wait, id: &str, aims: &[State]) -> Outcome {
+/// Waits as asked, for each of them within the one time. `aims` are the ends that the caller wanted.
+pub async fn wait(session: &Session, asked: &Wait, ids: &[String], aims: &[State]) -> Outcome {
     let Some(until) = asked.wait else { return Ok(()) };
-    match tokio::time::timeout(asked.timeout, reached(session, until, id, aims)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let row = look(session, id).await?;
-            let waits = plain(&row["waits_for"]);
-            let why = if waits.is_empty() { String::new() } else { format!("; it waits for: {waits}") };
-            let span = crate::config::show_duration(asked.timeout);
-            Err(Failure::new(TOO_LATE, format!("{id} is {} after {span}{why}", plain(&row["state"]))))
+    let watch = Stopwatch::start();
+    let mut missed: Option<Failure> = None;
+    for id in ids {
+        let left = asked.timeout.saturating_sub(watch.elapsed());
+        let waited = match tokio::time::timeout(left, reached(session, until, id, aims)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(too_late(session, asked, id).await?),
+        };
+        if let Err(failure) = waited {
+            if ids.len() > 1 {
+                eprintln!("remedyd: {}", safe(&failure.why));
+            }
+            missed = missed.into_iter().chain([failure]).max_by_key(|failure| failure.status);
         }
     }
+    match missed {
+        None => Ok(()),
+        Some(failure) if ids.len() == 1 => Err(failure),
+        Some(failure) => Err(Failure::new(failure.status, "not all of them came to what was waited for")),
+    }
+}
+
+async fn too_late(session: &Session, asked: &Wait, id: &str) -> Outcome<Failure> {
+    let row = look(session, id).await?;
+    let waits = plain(&row["waits_for"]);
+    let why = if waits.is_empty() { String::new() } else { format!("; it waits for: {waits}") };
+    let span = crate::config::show_duration(asked.timeout);
+    Ok(Failure::new(TOO_LATE, format!("{id} is {} after {span}{why}", plain(&row["state"]))))
 }
 
 async fn reached(session: &Session, until: Until, id: &str, aims: &[State]) -> Outcome {
