@@ -15,6 +15,7 @@ pub mod labels;
 pub mod matcher;
 mod matcher_lexer;
 pub mod mode;
+pub mod pause;
 pub mod principal;
 pub mod remediation;
 pub mod time;
@@ -32,6 +33,7 @@ pub use ids::{
 pub use instance::{Cluster, Instance, NodeMemory, Repair};
 pub use labels::Labels;
 pub use mode::Mode;
+pub use pause::{Pause, Resumed};
 pub use principal::{Principal, Role};
 pub use remediation::{
     Alias, Attempt, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Outcome, Record, Remediation, Review, State,

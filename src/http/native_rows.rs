@@ -77,6 +77,7 @@ fn held(row: &Held, sees_all: bool) -> Value {
         | HeldWhy::For
         | HeldWhy::Cooldown
         | HeldWhy::Settle
+        | HeldWhy::Paused
         | HeldWhy::OptedOut
         | HeldWhy::NoDriver
         | HeldWhy::ContactSupport => None,
