@@ -34,6 +34,7 @@ use crate::providers::http_client::HttpClient;
 use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError, UpkeepDone, UpkeepWanted};
 use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
+use crate::telemetry::service;
 use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
 use effects::Hands;
 use end::{chain, failed, unusable};
@@ -137,7 +138,7 @@ impl Daemon {
         let first = Arc::new(loaded.config.clone());
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
-        metrics.configured(known(&first), clock.now());
+        metrics.configured(known(&first), &first.digest, clock.now());
         // Set once, here: what was measured before is the start's own.
         let _ = metrics_of_store.set(Arc::clone(&metrics));
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
@@ -148,7 +149,7 @@ impl Daemon {
             sequence = opened.last.seq,
             "the store is open"
         );
-        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), is_watched());
+        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), service::is_watched());
         let (inlet, receivers) = writer::inlet(writer::LANE);
         let door = inlet.door().clone();
         door.close("starting");
@@ -209,7 +210,7 @@ impl Daemon {
         let mut watching = tokio::spawn(self.watch.run());
         let (mut servers, bound) = listen(listeners, &self.shared, &stopping);
         // Reads are answered from here on. What is missing may be room on the disk, for which nobody should start us anew.
-        notify(&[sd_notify::NotifyState::Ready]);
+        service::ready("starting");
         let mut live = Live {
             config: &self.config,
             shared: &self.shared,
@@ -237,7 +238,7 @@ impl Daemon {
         let code = live.run(&mut tasks, begun).await;
         commits.abort();
         self.shared.inlet.door().stop();
-        notify(&[sd_notify::NotifyState::Stopping]);
+        service::stopping();
         watching.abort();
         if code != ExitCode::SUCCESS {
             // Something broke: no further effect, and nobody is waited for (I34).
@@ -298,6 +299,8 @@ async fn begin(inlet: &Inlet, restored: Option<Restored>, config: &Config) -> Re
 /// The names of the configuration that are label values.
 fn known(config: &Config) -> Known {
     Known {
+        clusters: config.clusters.iter().map(|cluster| cluster.id.clone()).collect(),
+        drivers: config.drivers.keys().cloned().collect(),
         sources: config.settings.sources.keys().cloned().collect(),
         rules: config.settings.rules.keys().cloned().collect(),
         receivers: config.receivers.keys().cloned().collect(),
@@ -338,15 +341,6 @@ fn reload_hook(reload: Reload) -> http::Reload {
             })
         })
     })
-}
-
-fn is_watched() -> bool {
-    sd_notify::watchdog_enabled().is_some()
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(states);
 }
 
 fn warn_about(warnings: &[Mistake]) {

@@ -68,7 +68,7 @@ struct Serve {
     #[arg(long = "log.level", env = "REMEDYD_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
     /// How log lines look.
-    #[arg(long = "log.format", env = "REMEDYD_LOG_FORMAT", value_enum, default_value_t = logs::Format::Logfmt)]
+    #[arg(long = "log.format", env = "REMEDYD_LOG_FORMAT", value_enum, default_value_t = logs::Format::Auto)]
     log_format: logs::Format,
 }
 

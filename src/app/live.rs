@@ -20,6 +20,7 @@ use crate::config::{Config, Loaded, Mistake, Storage};
 use crate::http::Shared;
 use crate::store::{self, Appender, Reader, StoreError};
 use crate::telemetry::logs::SledAlarm;
+use crate::telemetry::service;
 use crate::writer::{Cause, Unavailable};
 
 /// A commit that takes longer than this will not end well (S4): the disk hangs, and nobody can say what it holds.
@@ -183,6 +184,7 @@ impl Live<'_> {
 
     /// Takes a configuration over, or keeps the one in force and says why.
     async fn take(&self, reloaded: Reloaded) {
+        service::reloading();
         let outcome = match reloaded.outcome {
             Ok(loaded) => self.apply(*loaded).await,
             Err(mistakes) => Err(mistakes),
@@ -195,6 +197,7 @@ impl Live<'_> {
                 mistakes.iter().for_each(|mistake| error!("{mistake}"));
             }
         }
+        service::reloaded();
         if let Some(answer) = reloaded.answer {
             // Who asked may have gone.
             let _ = answer.send(outcome);
@@ -223,7 +226,7 @@ impl Live<'_> {
         self.config.send_replace(Arc::clone(&next));
         match self.shared.inlet.submit(Cause::system(), configured(&next)).await {
             Ok(_) => {
-                self.shared.metrics.configured(known(&next), self.hands.clock.now());
+                self.shared.metrics.configured(known(&next), &next.digest, self.hands.clock.now());
                 info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
                 Ok(())
             }

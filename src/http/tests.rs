@@ -244,7 +244,11 @@ fn furnished(
         }
     });
     let metrics = Arc::new(Metrics::new(at(1)));
-    metrics.configured(Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() }, at(2));
+    metrics.configured(
+        Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() },
+        "",
+        at(2),
+    );
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (reader, store) = store(rows);
     let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);

@@ -125,8 +125,9 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
         taken.dead_lettered += part.dead_lettered;
         first = false;
     }
+    shared.metrics.message_taken(&source);
     if taken.dead_lettered > 0 {
-        info!(source = %source, n = taken.dead_lettered, "source {source} sent alerts that cannot be read");
+        info!(source = %source, dead_lettered = taken.dead_lettered, "source {source} sent alerts that cannot be read");
     }
     let Taken { stored, merged, dead_lettered } = taken;
     Ok(super::json(&Answer { received: stored + merged + dead_lettered, stored, merged, dead_lettered })

@@ -45,7 +45,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -58,7 +58,8 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tracing_logfmt", &["telemetry"]),
-    ("sd_notify", &["telemetry", "writer", "app"]),
+    ("tracing_journald", &["telemetry"]),
+    ("sd_notify", &["telemetry"]),
     ("notify", &["config", "inventory"]),
     ("toml", &["config", "inventory", "cli"]),
     ("clap", &["cli", "main", "telemetry"]),
