@@ -1,7 +1,10 @@
-//! The verbs of the one binary, as plain functions: what they print and how they exit. Flags are `main.rs`'s matter.
+//! The verbs of the one binary: flags in `args`, and for each verb what it prints and how it exits.
 
+pub mod args;
 pub mod audit;
 pub mod check;
+pub mod client;
 pub mod enable;
+pub mod manual;
 pub mod store;
 pub mod token;

@@ -76,6 +76,12 @@ impl Matchers {
         self
     }
 
+    /// The value that a label has to have for all of them to hold, where one says so.
+    pub fn required(&self, name: &str) -> Option<&str> {
+        let is_it = |matcher: &&Matcher| &*matcher.name == name && matches!(matcher.test, Test::Equal);
+        self.0.iter().find(is_it).map(|matcher| &*matcher.value)
+    }
+
     /// Whether nothing is required.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

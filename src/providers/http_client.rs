@@ -88,7 +88,7 @@ impl HttpClient {
     }
 }
 
-fn builder() -> ClientBuilder {
+pub(super) fn builder() -> ClientBuilder {
     Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .timeout(ANSWER_WITHIN)
@@ -110,7 +110,7 @@ fn sent(outcome: Result<Response, reqwest::Error>) -> Result<Response, HttpError
 }
 
 /// Reads a body and stops as soon as it is too long, whatever length it announced.
-async fn capped(mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, HttpError> {
+pub(super) async fn capped(mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| HttpError::Transport(causes(error)))? {
         if body.len() + chunk.len() > limit_bytes {
@@ -122,7 +122,7 @@ async fn capped(mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, H
 }
 
 /// The error and what caused it, on one line, without the address.
-fn causes(error: reqwest::Error) -> String {
+pub(super) fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = error.source();

@@ -45,7 +45,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 20] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -63,6 +63,8 @@ const CRATES: [(&str, &[&str]); 18] = [
     ("notify", &["config", "inventory"]),
     ("toml", &["config", "inventory", "cli"]),
     ("clap", &["cli", "main", "telemetry"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("csv", &["config"]),
 ];
 

@@ -1,0 +1,178 @@
+//! The rows of the API as the command line speaks of them: short names for fields, and which columns a table has.
+
+use serde_json::Value;
+
+use super::text::age;
+use crate::cli::args::Kind;
+use crate::domain::Timestamp;
+
+/// One row.
+pub type Row = serde_json::Map<String, Value>;
+
+/// The text of a value: nothing for `null`, words for lists.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(","),
+        Value::Object(pairs) => {
+            pairs.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(",")
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+impl Kind {
+    /// The path of the list, and the name of the rows in the answer.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Remediations => "remediations",
+            Self::Alerts => "alerts",
+            Self::Instances => "instances",
+            Self::Holds => "holds",
+            Self::DeadLetters => "dead-letters",
+            Self::Pauses => "pauses",
+        }
+    }
+
+    /// One of them, as `-o name` says it.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Remediations => "remediation",
+            Self::Alerts => "alert",
+            Self::Instances => "instance",
+            Self::Holds => "hold",
+            Self::DeadLetters => "dead-letter",
+            Self::Pauses => "pause",
+        }
+    }
+
+    /// What tells a row from the others.
+    pub fn id(self, row: &Row) -> String {
+        match self {
+            Self::Pauses => match &row["cluster_id"] {
+                Value::String(cluster) => cluster.clone(),
+                _ => "everything".to_owned(),
+            },
+            Self::Remediations | Self::Alerts | Self::Instances | Self::Holds | Self::DeadLetters => plain(&row["id"]),
+        }
+    }
+
+    /// The columns of a table, and of a wide one.
+    pub const fn headers(self, wide: bool) -> &'static [&'static str] {
+        match (self, wide) {
+            (Self::Remediations, false) => &["ID", "INSTANCE", "MODE", "STATE", "VERSION", "AGE", "NOTE"],
+            (Self::Remediations, true) => &[
+                "ID",
+                "CLUSTER",
+                "INSTANCE",
+                "HOST",
+                "MODE",
+                "STATE",
+                "VERSION",
+                "AGE",
+                "TRIGGER",
+                "RULE",
+                "ALERTS",
+                "BY",
+                "REVIEWED-BY",
+                "REASON",
+                "NOTE",
+            ],
+            (Self::Alerts, false) => &["ID", "ALERT", "SEVERITY", "STATE", "INSTANCE", "AGE"],
+            (Self::Alerts, true) => &[
+                "ID",
+                "ALERT",
+                "SEVERITY",
+                "STATE",
+                "MUTED",
+                "CLUSTER",
+                "INSTANCE",
+                "SOURCE",
+                "AGE",
+                "REMEDIATION",
+                "SUMMARY",
+            ],
+            (Self::Instances, false) => &["ID", "CLUSTER", "HOST", "POOL", "HELD", "WANTS"],
+            (Self::Instances, true) => &[
+                "ID",
+                "NAME",
+                "CLUSTER",
+                "HOST",
+                "POOL",
+                "GENERATION",
+                "PROVIDER-ID",
+                "AUTO",
+                "HELD",
+                "WANTS",
+                "RULE",
+                "DOMAINS",
+            ],
+            (Self::Holds, false) => &["ID", "INSTANCE", "BY", "AGE", "EXPIRES", "REASON"],
+            (Self::Holds, true) => &["ID", "CLUSTER", "INSTANCE", "BY", "AGE", "EXPIRES", "ENDED-BY", "REASON"],
+            (Self::DeadLetters, false) => &["ID", "SOURCE", "AGE", "REASON"],
+            (Self::DeadLetters, true) => &["ID", "SOURCE", "AGE", "REASON", "RAW"],
+            (Self::Pauses, _) => &["PAUSED", "BY", "AGE", "REASON"],
+        }
+    }
+
+    /// What stands in a column.
+    pub fn cell(self, row: &Row, header: &str, now: Timestamp) -> String {
+        let ago = |name: &str| age(&plain(&row[name]), now);
+        match (self, header) {
+            (_, "ID" | "PAUSED") => self.id(row),
+            (Self::Remediations | Self::Holds, "AGE") => ago("created_at"),
+            (Self::Alerts, "AGE") => ago("started_at"),
+            (Self::DeadLetters, "AGE") => ago("received_at"),
+            (Self::Pauses, "AGE") => ago("paused_at"),
+            (_, "EXPIRES") => ago("expires_at"),
+            (Self::Remediations, "NOTE") => note(row),
+            (Self::Remediations, "ALERTS") => row["linked_alerts"].as_array().map_or(0, Vec::len).to_string(),
+            (Self::Alerts, "INSTANCE") if row["instance_id"].is_null() => {
+                format!("({})", plain(&row["unjoined_reason"]))
+            }
+            (_, header) => value_of(self, row, &header.to_lowercase().replace('-', "_")).unwrap_or_default(),
+        }
+    }
+}
+
+/// What keeps it, or how it ended.
+fn note(row: &Row) -> String {
+    for text in [&row["waits_for"], &row["note"]] {
+        if !text.is_null() {
+            return plain(text);
+        }
+    }
+    match &row["failure"] {
+        Value::Object(why) => format!("{}: {}", plain(&why["code"]), plain(&why["detail"])),
+        _ => String::new(),
+    }
+}
+
+/// A field by the name that columns, matchers and `--sort-by` use: a short one, or the API's own. Nothing where rows of
+/// this kind have no such field.
+pub fn value_of(kind: Kind, row: &Row, name: &str) -> Option<String> {
+    let name = match (kind, name) {
+        (_, "cluster") => "cluster_id",
+        (Kind::Instances, "host") | (Kind::Remediations, "host") => "host_id",
+        (Kind::Instances, "auto") => "auto_remediation_enabled",
+        (Kind::Remediations, "name") => "instance_name",
+        (Kind::Remediations | Kind::Alerts | Kind::Holds, "instance") => "instance_id",
+        (Kind::Alerts, "alert" | "alertname") => "alert_name",
+        (Kind::Alerts, "remediation") => "remediation_id",
+        (Kind::Remediations, "by") => "requested_by",
+        (Kind::Holds, "by") => "created_by",
+        (Kind::Pauses, "by") => "paused_by",
+        (_, other) => other,
+    };
+    let inner = |outer: &str, name: &str| row.get(outer).map(|value| plain(&value[name]));
+    match (kind, name) {
+        (Kind::Remediations, "reviewed_by") => inner("review", "by"),
+        (Kind::Remediations, "failure") => inner("failure", "code"),
+        (Kind::Instances, "held") => inner("held", "why"),
+        (Kind::Instances, "wants") => inner("held", "mode"),
+        (Kind::Instances, "rule") => inner("held", "rule"),
+        (Kind::Alerts, "summary") => inner("annotations", "summary"),
+        (_, name) => row.get(name).map(plain),
+    }
+}
