@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::Shared;
 use super::auth::{self, Asker};
 use super::error::{Fault, Kind};
+use super::peer::Peer;
 use super::routes::{Dialect, METRICS, Route, UNKNOWN};
-use super::server::FromThisMachine;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Enough for every id that tracing systems make.
@@ -95,7 +95,7 @@ fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Resul
     let (mut parts, body) = request.into_parts();
     let config = shared.config();
     // A scrape from this machine needs no token (DESIGN §4.7); the handler asks nobody's name.
-    let is_local = parts.extensions.get::<FromThisMachine>().is_some() && auth::loopback_only(&parts).is_ok();
+    let is_local = Peer::of(&parts).this_machine && auth::loopback_only(&parts).is_ok();
     if route.name == METRICS && is_local {
         return Ok(Request::from_parts(parts, body));
     }

@@ -14,6 +14,7 @@ mod native;
 mod native_rows;
 mod native_store;
 mod ops;
+pub mod peer;
 pub mod query;
 pub mod routes;
 pub mod server;

@@ -22,6 +22,8 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::peer::Peer;
+
 /// To one listener; each may hold a body, a handler and a descriptor.
 pub const MAX_CONNECTIONS: usize = 512;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,10 +34,6 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const STALL: Duration = Duration::from_secs(30);
 /// After an accept that failed for us (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The connection's other end is this machine.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FromThisMachine;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -99,11 +97,9 @@ fn connection(stream: TcpStream, router: Router, stall: Duration) -> impl Gracef
     if let Err(error) = sockopt::set_tcp_user_timeout(&stream, u32::try_from(stall.as_millis()).unwrap_or(u32::MAX)) {
         debug!("a client that does not read will not be cut off: {error}");
     }
-    let is_local = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    let peer = stream.peer_addr().map_or_else(|_| Peer::default(), |peer| Peer::at(peer.ip()));
     let router = router.map_request(move |mut request: hyper::Request<Incoming>| {
-        if is_local {
-            request.extensions_mut().insert(FromThisMachine);
-        }
+        request.extensions_mut().insert(peer.clone());
         request
     });
     http1::Builder::new()
