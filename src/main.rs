@@ -1,13 +1,12 @@
 //! The binary: flags in, exit status out.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use remedyd::app::{self, Options};
 use remedyd::cli;
-use remedyd::config::Overrides;
+use remedyd::config::{Listen, Overrides};
 use remedyd::domain::Role;
 use remedyd::telemetry::logs;
 use tracing::level_filters::LevelFilter;
@@ -45,9 +44,9 @@ struct Source {
     /// The main configuration file; other paths in it are relative to it.
     #[arg(long = "config.file", env = "REMEDYD_CONFIG_FILE", value_name = "PATH", default_value = DEFAULT_CONFIG)]
     config_file: PathBuf,
-    /// Listen here instead of where the file says; may be repeated.
+    /// Listen here, an address with its port or unix:PATH, instead of where the file says; may be repeated.
     #[arg(long = "web.listen-address", env = "REMEDYD_WEB_LISTEN_ADDRESS", value_name = "ADDR", value_delimiter = ',')]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     /// Keep everything under this folder instead of where the file says.
     #[arg(long = "storage.path", env = "REMEDYD_STORAGE_PATH", value_name = "DIR")]
     storage_path: Option<PathBuf>,

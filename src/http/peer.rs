@@ -26,6 +26,11 @@ impl Peer {
         Self { address: Some(address), names: Arc::default(), this_machine: address.is_loopback() }
     }
 
+    /// Somebody on a socket file.
+    pub fn on_this_machine() -> Self {
+        Self { address: None, names: Arc::default(), this_machine: true }
+    }
+
     /// Who sent a request. Of a request that came over no connection nothing is known, so it is trusted with nothing.
     pub(super) fn of(parts: &Parts) -> Self {
         parts.extensions.get::<Self>().cloned().unwrap_or_default()

@@ -12,6 +12,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::connections::Connections;
 use super::process::Process;
 use super::store::Store;
 use crate::domain::{Decided, HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
@@ -88,6 +89,8 @@ pub struct Metrics {
     registry: Registry,
     process: Process,
     store: Store,
+    /// Below the requests.
+    pub connections: Connections,
     reload_successful: IntGauge,
     reload_success_time: Gauge,
     alerts: [IntCounterVec; 4],
@@ -141,6 +144,7 @@ impl Metrics {
         let metrics = Self {
             process: Process::register(&registry, started)?,
             store: Store::register(&registry)?,
+            connections: Connections::register(&registry)?,
             reload_successful: registered.int_gauge(RELOAD_SUCCESSFUL)?,
             reload_success_time: registered.gauge(RELOAD_SUCCESS_TIME)?,
             alerts: [
