@@ -1,6 +1,5 @@
 //! While the daemon is up: signals, configurations that change, and tasks that must not end.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,9 +13,10 @@ use tracing::{error, info, warn};
 
 use super::effects::Hands;
 use super::end::{failed, store_failed, writer_ended};
+use super::listeners::exposed;
 use super::{configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
-use crate::config::{Config, Loaded, Mistake, Storage};
+use crate::config::{Config, Listen, Loaded, Mistake, Storage};
 use crate::http::Shared;
 use crate::store::{self, Appender, Reader, StoreError};
 use crate::telemetry::logs::SledAlarm;
@@ -67,7 +67,7 @@ pub struct Live<'a> {
     /// The store of this process, whatever a later configuration says.
     pub storage: &'a Storage,
     /// Where this process listens, whatever a later configuration says.
-    pub bound: Vec<SocketAddr>,
+    pub bound: Vec<Listen>,
 }
 
 /// The signals that the daemon answers. It listens from its first moment: what comes while the store opens waits.
@@ -216,7 +216,7 @@ impl Live<'_> {
         if let Err(why) = self.shared.inlet.door().is_ready() {
             return Err(self.mistake("storage.path", format!("no configuration is taken: {why}")));
         }
-        if before.listen != next.listen || before.storage != next.storage {
+        if before.server.listen != next.server.listen || before.storage != next.storage {
             warn!("`server.listen` and `[storage]` take effect at the next start");
         }
         warn_about(&loaded.warnings);
@@ -242,8 +242,7 @@ impl Live<'_> {
     /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
     /// may name another address than the one that was taken at the start.
     fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
-        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
-        let Some(address) = open else { return Ok(()) };
+        let Some(address) = exposed(next, &self.bound) else { return Ok(()) };
         let what =
             format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
         Err(self.mistake("auth.tokens_file", what))

@@ -4,15 +4,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::error;
 
+use super::known;
+use super::listeners::listen;
 use super::live::Signals;
-use super::{known, listen};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Shared;
+use crate::http::server::listener::Listener;
 use crate::store::ReadOnly;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::service;
@@ -22,7 +23,7 @@ use crate::writer;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Serves until a signal says to stop. It is up, so that systemd does not start it again and again; it is never ready.
-pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<TcpListener>, signals: &mut Signals) -> ExitCode {
+pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<Listener>, signals: &mut Signals) -> ExitCode {
     let ReadOnly { reader, why, .. } = &store;
     error!("read-only: {why}");
     let clock = Clock::start(None);

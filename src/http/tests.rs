@@ -186,7 +186,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
     let sources = sources.iter().map(|name| (SourceId::parse(name).unwrap(), source())).collect();
     let cluster = |id: &str| Cluster { id: ClusterId::parse(id).unwrap(), name: id.into() };
     Config {
-        listen: vec![],
+        server: Default::default(),
         storage: Default::default(),
         tokens: tokens.map(Arc::new),
         alertmanagers: Default::default(),

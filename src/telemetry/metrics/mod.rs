@@ -6,6 +6,7 @@
 
 mod alerts;
 mod configuration;
+pub mod connections;
 mod drivers;
 mod families;
 mod process;
@@ -36,6 +37,8 @@ pub struct Metrics {
     receivers: receivers::Receivers,
     store: store::Store,
     requests: requests::Requests,
+    /// Below the requests.
+    pub connections: connections::Connections,
     /// The label values that the last configuration brought, so that the next can take them away.
     known: Mutex<Known>,
 }
@@ -80,6 +83,7 @@ impl Metrics {
             receivers: receivers::Receivers::register(&families)?,
             store: store::Store::register(&families)?,
             requests: requests::Requests::register(&families)?,
+            connections: connections::Connections::register(&families)?,
             known: Mutex::default(),
             registry,
         })
