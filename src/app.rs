@@ -6,18 +6,17 @@
 
 mod effects;
 mod end;
+mod listeners;
 mod live;
 mod observe;
 mod read_only;
 mod upkeep;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,15 +27,18 @@ use crate::config::watch::{Reload, ReloadError, Reloaded, Watch};
 use crate::config::{self, Config, Loaded, Mistake, Overrides, Storage};
 use crate::engine::{Configured, Engine, Input};
 use crate::executors::Executors;
+use crate::http::server::listener::{Inherited, Listener};
 use crate::http::{self, Shared};
 use crate::notices::Notices;
 use crate::providers::http_client::HttpClient;
 use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreError, UpkeepDone, UpkeepWanted};
 use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
+use crate::telemetry::service;
 use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
 use effects::Hands;
 use end::{chain, failed, unusable};
+use listeners::listen;
 use live::{Live, Signals, Tasks};
 use observe::Telemetry;
 
@@ -45,10 +47,6 @@ pub const EXIT_CONFIG: u8 = 3;
 
 /// The store cannot be used (sysexits' EX_CONFIG, which systemd is told not to restart on).
 pub const EXIT_STORE: u8 = 78;
-
-/// How long requests that are under way have to end after a stop. With the writer's last commit and the store's close it
-/// stays below the 10 s that a stop may take.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// What `remedyd serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -70,30 +68,28 @@ pub fn serve(options: &Options) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    let inherited = Inherited::take();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start threads: {error}")),
     };
-    let code = runtime.block_on(run(options, loaded));
+    let code = runtime.block_on(run(options, loaded, inherited));
     // Drivers' programs outlive us on purpose; nothing else is worth waiting for.
     runtime.shutdown_background();
     code
 }
 
-async fn run(options: &Options, loaded: Loaded) -> ExitCode {
+async fn run(options: &Options, loaded: Loaded, inherited: Inherited) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot listen for signals: {error}")),
     };
     warn_about(&loaded.warnings);
-    let mut listeners = Vec::new();
-    for address in &loaded.config.listen {
-        match http::server::bind(*address).await {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => return failed(&format!("{error}: {}", source_of(&error))),
-        }
-    }
+    let listeners = match listeners::open(&options.config_file, &loaded.config, inherited).await {
+        Ok(listeners) => listeners,
+        Err(code) => return code,
+    };
     let metrics_of_store: Arc<OnceLock<Arc<Metrics>>> = Arc::default();
     let (done, upkept) = mpsc::unbounded_channel();
     let opened = match open_store(&loaded.config.storage, Arc::clone(&metrics_of_store), done).await {
@@ -137,7 +133,7 @@ impl Daemon {
         let first = Arc::new(loaded.config.clone());
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
-        metrics.configured(known(&first), clock.now());
+        metrics.configured(known(&first), &first.digest, clock.now());
         // Set once, here: what was measured before is the start's own.
         let _ = metrics_of_store.set(Arc::clone(&metrics));
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
@@ -148,7 +144,7 @@ impl Daemon {
             sequence = opened.last.seq,
             "the store is open"
         );
-        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), is_watched());
+        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), service::is_watched());
         let (inlet, receivers) = writer::inlet(writer::LANE);
         let door = inlet.door().clone();
         door.close("starting");
@@ -204,12 +200,12 @@ impl Daemon {
         })
     }
 
-    async fn run(mut self, listeners: Vec<TcpListener>, signals: &mut Signals) -> ExitCode {
+    async fn run(mut self, listeners: Vec<Listener>, signals: &mut Signals) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut watching = tokio::spawn(self.watch.run());
         let (mut servers, bound) = listen(listeners, &self.shared, &stopping);
         // Reads are answered from here on. What is missing may be room on the disk, for which nobody should start us anew.
-        notify(&[sd_notify::NotifyState::Ready]);
+        service::ready("starting");
         let mut live = Live {
             config: &self.config,
             shared: &self.shared,
@@ -237,7 +233,7 @@ impl Daemon {
         let code = live.run(&mut tasks, begun).await;
         commits.abort();
         self.shared.inlet.door().stop();
-        notify(&[sd_notify::NotifyState::Stopping]);
+        service::stopping();
         watching.abort();
         if code != ExitCode::SUCCESS {
             // Something broke: no further effect, and nobody is waited for (I34).
@@ -257,23 +253,6 @@ impl Daemon {
         let _ = self.stop_writer.send(());
         end::close(&self.storage, self.writer.await, code).await
     }
-}
-
-/// Listeners that answer from now on, and where.
-fn listen(
-    listeners: Vec<TcpListener>,
-    shared: &Shared,
-    stopping: &watch::Receiver<bool>,
-) -> (JoinSet<usize>, Vec<SocketAddr>) {
-    let (mut servers, mut bound) = (JoinSet::new(), Vec::new());
-    for listener in listeners {
-        if let Ok(address) = listener.local_addr() {
-            info!(%address, "listening on http://{address}");
-            bound.push(address);
-        }
-        servers.spawn(http::server::serve(listener, http::router(shared.clone()), stopping.clone(), DRAIN));
-    }
-    (servers, bound)
 }
 
 fn configured(config: &Config) -> Input {
@@ -298,6 +277,8 @@ async fn begin(inlet: &Inlet, restored: Option<Restored>, config: &Config) -> Re
 /// The names of the configuration that are label values.
 fn known(config: &Config) -> Known {
     Known {
+        clusters: config.clusters.iter().map(|cluster| cluster.id.clone()).collect(),
+        drivers: config.drivers.keys().cloned().collect(),
         sources: config.settings.sources.keys().cloned().collect(),
         rules: config.settings.rules.keys().cloned().collect(),
         receivers: config.receivers.keys().cloned().collect(),
@@ -340,19 +321,6 @@ fn reload_hook(reload: Reload) -> http::Reload {
     })
 }
 
-fn is_watched() -> bool {
-    sd_notify::watchdog_enabled().is_some()
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(states);
-}
-
 fn warn_about(warnings: &[Mistake]) {
     warnings.iter().for_each(|warning| warn!("{warning}"));
-}
-
-fn source_of(error: &dyn std::error::Error) -> String {
-    error.source().map(ToString::to_string).unwrap_or_default()
 }

@@ -16,7 +16,7 @@
 //!
 //! What happens when a GPU falls off its bus, file by file:
 //!
-//! 1. `http/server.rs` takes the connection and `http/routes.rs` knows the path and the role that it needs;
+//! 1. `http/server/mod.rs` takes the connection and `http/routes.rs` knows the path and the role that it needs;
 //!    `http/guard.rs` lets the caller in, whom `http/auth.rs` recognises by the token.
 //! 2. `http/webhook.rs` takes the message in, `http/webhook_body.rs` takes it apart, and `http/webhook_alert.rs` makes a
 //!    [`engine::Report`] of each alert, or a letter for the dead letters. `writer/inlet.rs` queues them, unless nothing is

@@ -51,8 +51,18 @@ impl Cause {
 pub trait Observer: Send {
     /// The changes of one committed step, in order, and what rules decided in it.
     fn committed(&mut self, changes: &[Change], decisions: &[Decision]);
-    /// A turn is over: the writer lives, and this many changes are on disk that sled has not applied yet.
-    fn turned(&mut self, lag_changes: u64);
+    /// A turn is over, or a wait for room on the disk goes on: the writer lives.
+    fn turned(&mut self, turned: &Turned<'_>);
+}
+
+/// How it stands after a turn.
+pub struct Turned<'a> {
+    /// What is remembered, and what the limits are.
+    pub engine: &'a Engine,
+    /// So many changes are on disk that sled has not applied yet.
+    pub lag_changes: u64,
+    /// How much room the disk lacks, in words; nothing is taken until it is there.
+    pub shortage: Option<&'a str>,
 }
 
 /// Everything that the writer's thread owns.
@@ -171,7 +181,7 @@ impl<P: Port> Writer<P> {
     /// A moment without room: who can ask again is refused, what must not be lost is kept, and nothing is stepped. Says
     /// whether it is time to stop; what is kept is then still pending on disk.
     async fn wait_for_room(&mut self, shortage: &str, stop: &mut oneshot::Receiver<()>) -> bool {
-        self.observer.turned(self.port.lag().changes as u64);
+        self.turned(Some(shortage));
         let pause = tokio::time::sleep(LOOK_AGAIN);
         tokio::pin!(pause);
         loop {
@@ -206,11 +216,16 @@ impl<P: Port> Writer<P> {
             next = if is_full { None } else { self.queued() };
         }
         Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
-        self.observer.turned(self.port.lag().changes as u64);
+        self.turned(None);
         if let Some(drift) = self.clock.wall_drift() {
             tracing::warn!(drift_us = drift, "the wall clock jumped; engine time goes on as if it had not");
         }
         Ok(())
+    }
+
+    fn turned(&mut self, shortage: Option<&str>) {
+        let lag_changes = self.port.lag().changes as u64;
+        self.observer.turned(&Turned { engine: &self.engine, lag_changes, shortage });
     }
 
     fn step(

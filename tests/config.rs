@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remedyd::config::{Driver, Loaded, Overrides, Storage, load};
+use remedyd::config::{Driver, Listen, Loaded, Overrides, Storage, load};
 use remedyd::domain::{AutoResolve, Mode};
 use remedyd::engine::settings::{Enforce, Retention, XidAction};
 
@@ -83,7 +82,7 @@ fn every_shipped_file_loads_without_a_warning() {
     let loaded = load_shipped();
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
-    assert_eq!(config.listen, ["127.0.0.1:9720".parse::<SocketAddr>().unwrap()]);
+    assert_eq!(config.server.listen, ["127.0.0.1:9720".parse::<Listen>().unwrap()]);
     let defaults = Storage { path: shipped("../data"), ..Storage::default() };
     assert_eq!((config.storage, config.settings.retention), (defaults, Retention::default()));
     assert_eq!(config.instances.len(), 8);
@@ -543,7 +542,7 @@ fn flags_replace_what_the_file_says_and_are_held_to_the_same_rule() {
     let folder = Folder::new(&[("remedyd.toml", &main), ("inventory.d/a.toml", ""), ("rules.d/a.toml", "")]);
     let flags = |addr: &str| Overrides { listen: vec![addr.parse().unwrap()], storage_path: Some("elsewhere".into()) };
     let config = folder.load_with(&flags("127.0.0.1:5")).unwrap().config;
-    assert_eq!((config.listen, config.storage.path), (flags("127.0.0.1:5").listen, PathBuf::from("elsewhere")));
+    assert_eq!((config.server.listen, config.storage.path), (flags("127.0.0.1:5").listen, PathBuf::from("elsewhere")));
     let mistakes = folder.load_with(&flags("10.0.0.1:5")).unwrap_err();
     assert_eq!(mistakes.len(), 1);
     assert!(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::domain::{EffectId, Outcome};
 use crate::engine::{Call, Effect, EffectKind, Input, Look, Sighting};
@@ -37,7 +37,7 @@ pub struct Hands {
     pub config: watch::Receiver<Arc<Config>>,
     /// Engine time, for deadlines.
     pub clock: Arc<Clock>,
-    /// Counts notices.
+    /// Counts what came of it.
     pub metrics: Arc<Metrics>,
 }
 
@@ -87,20 +87,25 @@ impl Hands {
         let left = call.deadline.since(self.clock.now());
         let verb = call.verb.as_str();
         tracing::info!(
-            remediation.id = %call.remediation_id, operation_key = call.operation_key, driver = %call.driver, verb,
+            remediation.id = %call.remediation_id, instance.id = %call.target.instance_id,
+            cluster.id = %call.target.cluster_id, driver = %call.driver, operation_key = call.operation_key, verb,
             "driver {} is asked to {verb} {} on {}", call.driver, call.mode, call.target.instance_name
         );
         let executors = Arc::clone(&self.executors);
         let principal = format!("driver:{}", call.driver);
         let asked = call.clone();
+        let since = Stopwatch::start();
         // In a task of its own: whatever goes wrong in a driver's answer, there is a result.
         let answer = tokio::spawn(async move { executors.carry_out(&asked, left).await }).await;
         let (outcome, detail, generation, boot_id) = match answer {
             Ok(answer) => (answer.outcome, answer.detail, answer.generation, answer.boot_id),
             Err(error) => (Outcome::Unknown, format!("the call ended badly: {error}"), None, None),
         };
+        self.metrics.driver_answered(&call.driver, verb, outcome, since.elapsed());
         tracing::info!(
-            remediation.id = %call.remediation_id, operation_key = call.operation_key, outcome = outcome.as_str(),
+            remediation.id = %call.remediation_id, instance.id = %call.target.instance_id,
+            cluster.id = %call.target.cluster_id, driver = %call.driver, operation_key = call.operation_key, verb,
+            outcome = outcome.as_str(),
             "driver {} answered {} to {verb}", call.driver, outcome.as_str()
         );
         self.report(principal, Input::Acted { effect_id, outcome, detail, generation, boot_id }).await;
@@ -111,7 +116,9 @@ impl Hands {
         let mut found: Result<Vec<Sighting>, String> = Ok(Vec::new());
         for (source, wanted) in &look.wanted {
             let urls = addresses.get(source).map_or(&[][..], Vec::as_slice);
-            match sources::look(&self.client, urls, source, wanted).await {
+            let looked = sources::look(&self.client, urls, source, wanted).await;
+            self.metrics.source_read(source, looked.is_ok());
+            match looked {
                 Ok(mut sighted) => {
                     if let Ok(found) = &mut found {
                         found.append(&mut sighted);

@@ -1,6 +1,5 @@
 //! While the daemon is up: signals, configurations that change, and tasks that must not end.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,12 +13,14 @@ use tracing::{error, info, warn};
 
 use super::effects::Hands;
 use super::end::{failed, store_failed, writer_ended};
+use super::listeners::exposed;
 use super::{configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
-use crate::config::{Config, Loaded, Mistake, Storage};
+use crate::config::{Config, Listen, Loaded, Mistake, Storage};
 use crate::http::Shared;
 use crate::store::{self, Appender, Reader, StoreError};
 use crate::telemetry::logs::SledAlarm;
+use crate::telemetry::service;
 use crate::writer::{Cause, Unavailable};
 
 /// A commit that takes longer than this will not end well (S4): the disk hangs, and nobody can say what it holds.
@@ -66,7 +67,7 @@ pub struct Live<'a> {
     /// The store of this process, whatever a later configuration says.
     pub storage: &'a Storage,
     /// Where this process listens, whatever a later configuration says.
-    pub bound: Vec<SocketAddr>,
+    pub bound: Vec<Listen>,
 }
 
 /// The signals that the daemon answers. It listens from its first moment: what comes while the store opens waits.
@@ -183,6 +184,7 @@ impl Live<'_> {
 
     /// Takes a configuration over, or keeps the one in force and says why.
     async fn take(&self, reloaded: Reloaded) {
+        service::reloading();
         let outcome = match reloaded.outcome {
             Ok(loaded) => self.apply(*loaded).await,
             Err(mistakes) => Err(mistakes),
@@ -195,6 +197,7 @@ impl Live<'_> {
                 mistakes.iter().for_each(|mistake| error!("{mistake}"));
             }
         }
+        service::reloaded();
         if let Some(answer) = reloaded.answer {
             // Who asked may have gone.
             let _ = answer.send(outcome);
@@ -213,7 +216,7 @@ impl Live<'_> {
         if let Err(why) = self.shared.inlet.door().is_ready() {
             return Err(self.mistake("storage.path", format!("no configuration is taken: {why}")));
         }
-        if before.listen != next.listen || before.storage != next.storage {
+        if before.server.listen != next.server.listen || before.storage != next.storage {
             warn!("`server.listen` and `[storage]` take effect at the next start");
         }
         warn_about(&loaded.warnings);
@@ -223,7 +226,7 @@ impl Live<'_> {
         self.config.send_replace(Arc::clone(&next));
         match self.shared.inlet.submit(Cause::system(), configured(&next)).await {
             Ok(_) => {
-                self.shared.metrics.configured(known(&next), self.hands.clock.now());
+                self.shared.metrics.configured(known(&next), &next.digest, self.hands.clock.now());
                 info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
                 Ok(())
             }
@@ -239,8 +242,7 @@ impl Live<'_> {
     /// Without tokens everybody who connects is admin. The files alone cannot tell whether that is only this machine: they
     /// may name another address than the one that was taken at the start.
     fn check_exposure(&self, next: &Config) -> Result<(), Vec<Mistake>> {
-        let open = self.bound.iter().find(|address| next.tokens.is_none() && !address.ip().is_loopback());
-        let Some(address) = open else { return Ok(()) };
+        let Some(address) = exposed(next, &self.bound) else { return Ok(()) };
         let what =
             format!("cannot go while the daemon listens on {address}: everybody there would be admin; restart it");
         Err(self.mistake("auth.tokens_file", what))

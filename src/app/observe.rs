@@ -1,50 +1,86 @@
-//! What the writer committed, as metrics and log lines.
+//! What the writer committed, as metrics, log lines and systemd's status line.
+
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::domain::{
-    ClusterId, Execution, HeldWhy, InstanceId, Link, Pause, Remediation, RemediationId, State, Timestamp, Transition,
-    Trigger,
+    Alert, AlertId, AlertState, ClusterId, EffectId, Execution, HeldWhy, Hold, HoldId, InstanceId, Link, NoticeId,
+    Pause, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
 };
 use crate::engine::memory::Memory;
-use crate::engine::{Change, Decision};
+use crate::engine::{Change, Decision, Effect, EffectKind, Engine, Settings};
 use crate::telemetry::metrics::Metrics;
-use crate::writer::Observer;
+use crate::telemetry::service;
+use crate::writer::{Observer, Turned};
+use standing::Standing;
 
 /// Follows every commit. It keeps just enough of its own to know what a row was before.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
-    live: BTreeMap<RemediationId, State>,
+    /// State, and since when it exists.
+    live: BTreeMap<RemediationId, (State, Timestamp)>,
     held: BTreeMap<InstanceId, HeldWhy>,
+    holds: BTreeSet<HoldId>,
     paused: BTreeSet<Option<ClusterId>>,
+    alerts: BTreeMap<AlertId, AlertState>,
+    unjoined: BTreeSet<AlertId>,
+    notices: BTreeMap<EffectId, NoticeId>,
+    /// How many of them wait for each receiver.
+    waiting: BTreeMap<NoticeId, u64>,
+    may_act: bool,
     /// The automated remediation that this step opened, and when: its first link tells how long detection took.
     opened: Option<(RemediationId, Timestamp)>,
-    watchdog: bool,
+    /// With which limits it was last counted.
+    settings: Option<Arc<Settings>>,
+    /// What the counts are made of, or the line for systemd, may have changed since.
+    is_stale: bool,
+    is_watched: bool,
+    said: Standing,
 }
 
 impl Telemetry {
-    /// Begins with what the engine remembered at start.
-    pub fn new(metrics: Arc<Metrics>, memory: &Memory, watchdog: bool) -> Self {
-        let live = memory.remediations().iter().map(|(id, record)| (*id, record.remediation.state)).collect();
-        let held = memory.held().iter().map(|(id, held)| (id.clone(), held.why.clone())).collect();
-        let paused = BTreeSet::new();
-        let mut telemetry = Self { metrics, live, held, paused, opened: None, watchdog };
+    /// Begins with what the engine remembered at start. `is_watched`: systemd waits for signs of life.
+    pub fn new(metrics: Arc<Metrics>, memory: &Memory, is_watched: bool) -> Self {
+        let mut telemetry = Self {
+            metrics,
+            live: BTreeMap::new(),
+            held: BTreeMap::new(),
+            holds: memory.holds().keys().copied().collect(),
+            paused: BTreeSet::new(),
+            alerts: BTreeMap::new(),
+            unjoined: BTreeSet::new(),
+            notices: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            may_act: true,
+            opened: None,
+            settings: None,
+            is_stale: true,
+            is_watched,
+            said: Standing::default(),
+        };
+        for record in memory.remediations().values() {
+            let row = &record.remediation;
+            telemetry.live.insert(row.id, (row.state, row.created_at));
+            telemetry.metrics.remediation_moved(None, row.state);
+        }
+        telemetry.metrics.set_holds(telemetry.holds.len() as u64);
         telemetry.execution(memory.execution());
         memory.pauses().values().for_each(|pause| telemetry.pause(pause));
-        telemetry.held.values().for_each(|why| telemetry.metrics.held(why));
-        for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
-            let count = telemetry.live.values().filter(|live| **live == state).count();
-            telemetry.metrics.set_remediations(state, count as u64);
-        }
+        memory.held().iter().for_each(|(id, held)| telemetry.held(id, Some(&held.why)));
+        memory.alerts().values().for_each(|alert| telemetry.alert(alert));
+        memory.pending().values().for_each(|effect| telemetry.pending(effect));
         telemetry
     }
 
-    fn execution(&self, execution: Option<&Execution>) {
+    fn execution(&mut self, execution: Option<&Execution>) {
         let disabled = execution.and_then(|execution| Some((execution, execution.disabled_because.as_ref()?)));
-        self.metrics.set_execution(disabled.is_none());
+        self.is_stale = true;
+        self.may_act = disabled.is_none();
+        self.metrics.set_execution(self.may_act);
         if let Some((execution, why)) = disabled {
             warn!(
                 store.epoch = execution.epoch,
@@ -54,15 +90,19 @@ impl Telemetry {
     }
 
     fn pause(&mut self, row: &Pause) {
+        self.is_stale = true;
         let (place, by) = (row.place(), &row.paused_by);
+        let cluster = row.cluster_id.as_ref().map(tracing::field::display);
         match &row.resumed {
             None => {
                 self.paused.insert(row.cluster_id.clone());
-                warn!(principal = by, "nothing begins: {place} is paused by {by}: {}", row.reason);
+                let reason = &row.reason;
+                warn!(cluster.id = cluster, principal = by, "nothing begins: {place} is paused by {by}: {reason}");
             }
             Some(resumed) => {
                 self.paused.remove(&row.cluster_id);
-                warn!(principal = resumed.by, "{place} is resumed by {}: {}", resumed.by, resumed.reason);
+                let (by, reason) = (&resumed.by, &resumed.reason);
+                warn!(cluster.id = cluster, principal = by, "{place} is resumed by {by}: {reason}");
             }
         }
         let clusters = self.paused.iter().flatten().count();
@@ -70,7 +110,8 @@ impl Telemetry {
     }
 
     fn remediation(&mut self, row: &Remediation) {
-        let before = self.live.get(&row.id).copied();
+        self.is_stale = true;
+        let before = self.live.get(&row.id).map(|(state, _)| *state);
         if before == Some(row.state) {
             return;
         }
@@ -86,9 +127,10 @@ impl Telemetry {
             self.live.remove(&row.id);
             let began = row.started_at.unwrap_or(row.created_at);
             let took = row.ended_at.map(|ended| ended.since(began)).unwrap_or_default();
-            self.metrics.remediation_ended(row.mode, row.state, took);
+            let failure = row.failure.as_ref().map(|failure| failure.code);
+            self.metrics.remediation_ended(row.mode, row.state, failure, took);
         } else {
-            self.live.insert(row.id, row.state);
+            self.live.insert(row.id, (row.state, row.created_at));
         }
     }
 
@@ -99,6 +141,7 @@ impl Telemetry {
     }
 
     fn held(&mut self, instance: &InstanceId, why: Option<&HeldWhy>) {
+        self.is_stale = true;
         if let Some(before) = self.held.remove(instance) {
             self.metrics.unheld(&before);
         }
@@ -107,31 +150,96 @@ impl Telemetry {
             self.held.insert(instance.clone(), why.clone());
         }
     }
+
+    fn hold(&mut self, hold: &Hold) {
+        if hold.ended.is_none() {
+            self.holds.insert(hold.id)
+        } else {
+            self.holds.remove(&hold.id)
+        };
+        self.metrics.set_holds(self.holds.len() as u64);
+    }
+
+    fn alert(&mut self, alert: &Alert) {
+        let is_open = alert.state != AlertState::Resolved;
+        let before = if is_open { self.alerts.insert(alert.id, alert.state) } else { self.alerts.remove(&alert.id) };
+        self.metrics.alert_moved(before, alert.state);
+        let has_changed = if is_open && alert.joined.is_err() {
+            self.unjoined.insert(alert.id)
+        } else {
+            self.unjoined.remove(&alert.id)
+        };
+        if has_changed {
+            self.metrics.set_unjoined(self.unjoined.len() as u64);
+        }
+    }
+
+    fn pending(&mut self, effect: &Effect) {
+        let EffectKind::Notify(notice) = &effect.kind else { return };
+        if self.notices.insert(effect.id, notice.receiver.clone()).is_none() {
+            let waiting = self.waiting.entry(notice.receiver.clone()).or_default();
+            *waiting += 1;
+            self.metrics.set_notices_waiting(&notice.receiver, *waiting);
+        }
+    }
+
+    fn settled(&mut self, effect: EffectId) {
+        let Some(receiver) = self.notices.remove(&effect) else { return };
+        if let Some(waiting) = self.waiting.get_mut(&receiver) {
+            *waiting -= 1;
+            self.metrics.set_notices_waiting(&receiver, *waiting);
+        }
+    }
+
+    /// Counts what only the whole memory tells.
+    fn count(&self, engine: &Engine) {
+        for cluster in engine.memory().clusters().keys() {
+            let (taken, limit) = engine.places(cluster);
+            self.metrics.set_cluster(cluster, engine.memory().instances_in(cluster), limit, taken);
+        }
+        let waiting = self.live.values().filter(|(state, _)| *state == State::PendingApproval);
+        self.metrics.set_oldest_proposal(waiting.map(|(_, created)| *created).min());
+    }
+
+    fn standing(&self, shortage: Option<&str>) -> Standing {
+        let count = |is: fn(State) -> bool| self.live.values().filter(|(state, _)| is(*state)).count();
+        Standing {
+            waiting: count(|state| state == State::PendingApproval),
+            approved: count(|state| state == State::Pending),
+            in_flight: count(State::is_in_flight),
+            held: self.held.len(),
+            is_paused: self.paused.contains(&None),
+            paused_clusters: self.paused.iter().flatten().count(),
+            may_not_act: !self.may_act,
+            shortage: shortage.map(str::to_owned),
+        }
+    }
 }
 
 impl Observer for Telemetry {
     fn committed(&mut self, changes: &[Change], decisions: &[Decision]) {
+        let mut row_before = None;
         for change in changes {
             match change {
-                Change::Remediation(row) => self.remediation(row),
+                Change::Remediation(row) => {
+                    self.remediation(row);
+                    row_before = Some(row);
+                }
                 Change::Link(link) => self.link(link),
-                Change::Transition(step) => log(step),
+                // A transition's row comes right before it.
+                Change::Transition(step) => log(step, row_before.filter(|row| row.id == step.remediation_id)),
                 Change::Held(held) => self.held(&held.instance_id, Some(&held.why)),
                 Change::HeldGone(instance) => self.held(instance, None),
+                Change::Hold(hold) => self.hold(hold),
                 Change::Execution(row) => self.execution(Some(row)),
                 Change::Pause(row) => self.pause(row),
-                Change::Horizon(_)
-                | Change::Alert(_)
-                | Change::DeadLetter(_)
-                | Change::Alias(_)
-                | Change::Hold(_)
-                | Change::Instance(_)
-                | Change::InstanceGone(_)
-                | Change::Cluster(_)
-                | Change::ClusterGone(_)
-                | Change::NodeMemory(_)
-                | Change::Pending(_)
-                | Change::Settled(_) => {}
+                Change::Alert(alert) => self.alert(alert),
+                Change::Pending(effect) => self.pending(effect),
+                Change::Settled(effect) => self.settled(*effect),
+                Change::Instance(_) | Change::InstanceGone(_) | Change::Cluster(_) | Change::ClusterGone(_) => {
+                    self.is_stale = true;
+                }
+                Change::Horizon(_) | Change::DeadLetter(_) | Change::Alias(_) | Change::NodeMemory(_) => {}
             }
         }
         self.opened = None;
@@ -140,19 +248,31 @@ impl Observer for Telemetry {
         }
     }
 
-    fn turned(&mut self, lag_changes: u64) {
-        self.metrics.set_lag(lag_changes);
-        if self.watchdog {
-            // Without systemd there is nobody to tell.
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    fn turned(&mut self, turned: &Turned<'_>) {
+        self.metrics.set_lag(turned.lag_changes);
+        let is_same = match (&self.settings, turned.engine.settings()) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if is_same && !self.is_stale && turned.shortage == self.said.shortage.as_deref() {
+            return service::turned(self.is_watched, None);
         }
+        self.is_stale = false;
+        self.settings = turned.engine.settings().cloned();
+        self.count(turned.engine);
+        let standing = self.standing(turned.shortage);
+        let line = (standing != self.said).then(|| standing.to_string());
+        service::turned(self.is_watched, line.as_deref());
+        self.said = standing;
     }
 }
 
-fn log(step: &Transition) {
-    tracing::info!(
-        remediation.id = %step.remediation_id, state = step.to.as_str(), mode = step.mode.as_str(),
-        principal = step.principal, verb = &*step.verb,
+fn log(step: &Transition, row: Option<&Box<Remediation>>) {
+    let instance = row.map(|row| tracing::field::display(row.instance_id()));
+    let cluster = row.map(|row| tracing::field::display(row.cluster_id()));
+    info!(
+        remediation.id = %step.remediation_id, instance.id = instance, cluster.id = cluster, state = step.to.as_str(),
+        mode = step.mode.as_str(), principal = step.principal, verb = &*step.verb,
         "{} {} remediation {}: now {}, {}",
         step.principal, step.verb, step.remediation_id, step.to.as_str(), step.reason
     );

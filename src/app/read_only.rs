@@ -4,29 +4,31 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::error;
 
+use super::known;
+use super::listeners::listen;
 use super::live::Signals;
-use super::{known, listen, notify};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Shared;
+use crate::http::server::listener::Listener;
 use crate::store::ReadOnly;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::service;
 use crate::writer;
 
 /// As often as the writer would.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Serves until a signal says to stop. It is up, so that systemd does not start it again and again; it is never ready.
-pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<TcpListener>, signals: &mut Signals) -> ExitCode {
+pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<Listener>, signals: &mut Signals) -> ExitCode {
     let ReadOnly { reader, why, .. } = &store;
     error!("read-only: {why}");
     let clock = Clock::start(None);
     let metrics = Arc::new(Metrics::new(clock.now()));
-    metrics.configured(known(config), clock.now());
+    metrics.configured(known(config), &config.digest, clock.now());
     metrics.set_execution(false);
     let (inlet, _) = writer::inlet(1);
     inlet.door().close(&format!("read-only: {why}"));
@@ -39,12 +41,12 @@ pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<TcpListener>
     let shared = Shared::new(inlet, reader.clone(), config_out, metrics, reload);
     let (stop, stopping) = watch::channel(false);
     let (mut servers, _) = listen(listeners, &shared, &stopping);
-    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("read-only")]);
+    service::ready(&format!("read-only: {why}"));
     tokio::select! {
         () = signals.stop() => {}
         () = beat() => {}
     }
-    notify(&[sd_notify::NotifyState::Stopping]);
+    service::stopping();
     stop.send_replace(true);
     while servers.join_next().await.is_some() {}
     ExitCode::SUCCESS
@@ -53,7 +55,7 @@ pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<TcpListener>
 /// There is no writer whose turns could feed systemd's watchdog.
 async fn beat() {
     loop {
-        notify(&[sd_notify::NotifyState::Watchdog]);
+        service::turned(service::is_watched(), None);
         tokio::time::sleep(HEARTBEAT).await;
     }
 }

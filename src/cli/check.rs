@@ -29,7 +29,7 @@ pub fn check(path: &Path, overrides: &Overrides, out: &mut impl Write, err: &mut
 
 fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}: no mistakes", path.display())?;
-    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     let who = match &config.tokens {
         Some(tokens) => format!("{} token(s)", tokens.0.len()),
         None => "no tokens: this machine only, everybody is admin".to_owned(),

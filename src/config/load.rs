@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +9,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::{Document, Files, folder_of};
+use super::listen::{Listen, Server};
 use super::main_file::MainFile;
 use super::mistake::{Mistake, Mistakes};
 use super::table::{Table, Value};
+use super::tls::{self, Pem, Tls, TlsTable};
 use super::{Config, Tokens, catalogue, glob, instances, rules, tokens};
 use crate::domain::Cluster;
 use crate::engine::Settings;
@@ -22,7 +23,7 @@ use crate::engine::settings::Catalogue;
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--web.listen-address`, any number of times; none: the file decides.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// `--storage.path`, relative to the working directory.
     pub storage_path: Option<PathBuf>,
 }
@@ -90,7 +91,12 @@ impl Loader<'_> {
         let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
         let instances = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
         let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
-        let listen = self.effective_listen(path, &main, overrides, tokens.is_some());
+        let server = Server {
+            listen: self.effective_listen(path, &main, overrides, tokens.is_some()),
+            tls: main.server.tls.as_ref().and_then(|table| self.read_tls(table, credentials)),
+            limits: main.server.limits,
+            access_log: main.server.access_log,
+        };
 
         let settings = Settings {
             sources: main.sources,
@@ -103,7 +109,7 @@ impl Loader<'_> {
             retention: main.retention,
         };
         Config {
-            listen,
+            server,
             // Absent only together with a mistake.
             storage: main.storage,
             tokens: tokens.map(Arc::new),
@@ -173,27 +179,7 @@ impl Loader<'_> {
         credentials: Option<&Path>,
         clusters: &[Cluster],
     ) -> Tokens {
-        let path = match named.strip_prefix("credential:") {
-            None => glob::beside(&self.base, named),
-            Some(name) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
-                value.wrong(format!("`{name}` is no name of a credential"));
-                return Tokens::default();
-            }
-            Some(name) => match credentials {
-                Some(folder) => folder.join(name),
-                None => {
-                    value.wrong("needs $CREDENTIALS_DIRECTORY, which systemd sets where the unit has LoadCredential=");
-                    return Tokens::default();
-                }
-            },
-        };
-        let text = match self.files.read(&path) {
-            Ok(text) => text,
-            Err(err) => {
-                value.wrong(format!("cannot read {}: {err}", path.display()));
-                return Tokens::default();
-            }
-        };
+        let Some(Text { path, text }) = self.read_secret(named, value, credentials) else { return Tokens::default() };
         let read = self.parse(&[Text { path: path.clone(), text }], |tables| {
             tables.into_iter().map(|table| tokens::read(table, clusters)).next().unwrap_or_default()
         });
@@ -203,6 +189,44 @@ impl Loader<'_> {
         read
     }
 
+    /// The certificate and what belongs to it; nothing where there was a mistake.
+    fn read_tls(&mut self, table: &TlsTable<'_>, credentials: Option<&Path>) -> Option<Tls> {
+        let cert = self.read_secret(table.cert_file.0, &table.cert_file.1, credentials);
+        let key = self.read_secret(table.key_file.0, &table.key_file.1, credentials);
+        let ca = table.client_ca_file.as_ref().map(|(named, value)| self.read_secret(named, value, credentials));
+        let (cert, key, ca) = (cert?, key?, ca.map_or(Some(None), |read| read.map(Some))?);
+        fn pem<'a, 'v>(text: &'a Text, value: &'a Value<'v>) -> Pem<'a, 'v> {
+            Pem { path: &text.path, text: &text.text, value }
+        }
+        let ca = ca.as_ref().zip(table.client_ca_file.as_ref()).map(|(text, (_, value))| pem(text, value));
+        tls::build(table, &pem(&cert, &table.cert_file.1), &pem(&key, &table.key_file.1), ca.as_ref())
+    }
+
+    /// A file beside the main one, or `credential:NAME`.
+    fn read_secret(&mut self, named: &str, value: &Value<'_>, credentials: Option<&Path>) -> Option<Text> {
+        let path = match named.strip_prefix("credential:") {
+            None => glob::beside(&self.base, named),
+            Some(name) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
+                value.wrong(format!("`{name}` is no name of a credential"));
+                return None;
+            }
+            Some(name) => match credentials {
+                Some(folder) => folder.join(name),
+                None => {
+                    value.wrong("needs $CREDENTIALS_DIRECTORY, which systemd sets where the unit has LoadCredential=");
+                    return None;
+                }
+            },
+        };
+        match self.files.read(&path) {
+            Ok(text) => Some(Text { path, text }),
+            Err(err) => {
+                value.wrong(format!("cannot read {}: {err}", path.display()));
+                None
+            }
+        }
+    }
+
     /// The addresses to serve. Without tokens everybody who connects is admin, so only this machine may connect.
     fn effective_listen(
         &self,
@@ -210,17 +234,17 @@ impl Loader<'_> {
         main: &MainFile<'_>,
         overrides: &Overrides,
         has_tokens: bool,
-    ) -> Vec<SocketAddr> {
+    ) -> Vec<Listen> {
         let why = "is not loopback, and without [auth] tokens_file everybody who can connect is admin";
         if overrides.listen.is_empty() {
-            for (addr, value) in main.listen.iter().filter(|(addr, _)| !has_tokens && !addr.ip().is_loopback()) {
+            for (addr, value) in main.server.listen.iter().filter(|(addr, _)| !has_tokens && !addr.is_local()) {
                 if let Some(value) = value {
                     value.dangling(format!("`{addr}` {why}"));
                 }
             }
-            return main.listen.iter().map(|(addr, _)| *addr).collect();
+            return main.server.listen.iter().map(|(addr, _)| addr.clone()).collect();
         }
-        for addr in overrides.listen.iter().filter(|addr| !has_tokens && !addr.ip().is_loopback()) {
+        for addr in overrides.listen.iter().filter(|addr| !has_tokens && !addr.is_local()) {
             self.mistakes.add_doubtful(Mistake {
                 file: path.to_owned(),
                 line: 1,

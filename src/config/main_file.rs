@@ -1,23 +1,20 @@
 //! `remedyd.toml`: what each of its tables says, checked as far as the file alone allows.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use super::alert_sources::read_url;
+use super::listen::{self, ServerTable};
 use super::storage::{self, Storage};
 use super::table::{Table, Value};
 use super::{Driver, alert_sources, clusters, duration};
 use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
 use crate::engine::settings::{ClusterPolicy, Limits, Policy, Retention, Source};
 
-/// Where the daemon listens unless told otherwise.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9720);
-
 /// What the main file says, and the values that name further files.
 pub(super) struct MainFile<'a> {
-    pub(super) listen: Vec<(SocketAddr, Option<Value<'a>>)>,
+    pub(super) server: ServerTable<'a>,
     pub(super) storage: Storage,
     pub(super) retention: Retention,
     pub(super) tokens_file: Option<(&'a str, Value<'a>)>,
@@ -37,7 +34,7 @@ pub(super) struct MainFile<'a> {
 impl<'a> MainFile<'a> {
     /// Reads every table. `base` is the folder that paths are relative to; `storage_path` overrides the file's.
     pub(super) fn read(mut top: Table<'a>, base: &Path, storage_path: Option<&Path>) -> Self {
-        let listen = read_listen(top.table("server"));
+        let server = listen::read(top.table("server"), base);
         let (storage, retention) = storage::read(top.table("storage"), base, storage_path);
         let tokens_file = read_auth(top.table("auth"));
         let drivers = clusters::read_drivers(top.table("drivers"));
@@ -52,7 +49,7 @@ impl<'a> MainFile<'a> {
         let receivers = read_notices(top.table("notices"));
         top.finish();
         Self {
-            listen,
+            server,
             storage,
             retention,
             tokens_file,
@@ -69,30 +66,6 @@ impl<'a> MainFile<'a> {
             receivers,
         }
     }
-}
-
-fn read_listen(mut server: Table<'_>) -> Vec<(SocketAddr, Option<Value<'_>>)> {
-    let mut listen = Vec::new();
-    match server.take("listen") {
-        None => listen.push((LISTEN, None)),
-        Some(value) => {
-            let items = value.texts().unwrap_or_default();
-            if items.is_empty() && value.list().is_some_and(|list| list.is_empty()) {
-                value.wrong("must name at least one address, such as \"127.0.0.1:9720\"");
-            }
-            for (text, item) in items {
-                match text.parse::<SocketAddr>() {
-                    Ok(addr) if addr.port() != 0 && listen.iter().any(|(known, _)| *known == addr) => {
-                        item.wrong(format!("`{text}` is named twice"));
-                    }
-                    Ok(addr) => listen.push((addr, Some(item))),
-                    Err(_) => item.wrong(format!("`{text}` is no address and port, such as \"127.0.0.1:9720\"")),
-                }
-            }
-        }
-    }
-    server.finish();
-    listen
 }
 
 fn read_auth(mut auth: Table<'_>) -> Option<(&str, Value<'_>)> {

@@ -11,6 +11,7 @@ mod document;
 pub(crate) mod duration;
 mod glob;
 mod instances;
+mod listen;
 mod load;
 mod main_file;
 mod mistake;
@@ -18,11 +19,11 @@ mod rules;
 pub(crate) mod size;
 mod storage;
 mod table;
+mod tls;
 pub mod tokens;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +32,18 @@ use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, Principal, Sour
 use crate::engine::Settings;
 
 pub use duration::show as show_duration;
+pub use listen::{BadListen, Listen, Server, ServerLimits};
 pub use load::{Loaded, Overrides, load};
 pub use mistake::Mistake;
 pub use size::show as show_size;
 pub use storage::Storage;
+pub use tls::Tls;
 
 /// A whole configuration, checked: the main file, its rules, its inventory, its catalogue and its tokens.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `[server] listen`
-    pub listen: Vec<SocketAddr>,
+    /// `[server]`
+    pub server: Server,
     /// `[storage]`
     pub storage: Storage,
     /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`Principal::local`].

@@ -297,6 +297,18 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::NotCleared,
+        Self::OutcomeUnknown,
+        Self::TargetChanged,
+        Self::Refused,
+        Self::NotReady,
+        Self::EvidenceGone,
+        Self::NoDriver,
+        Self::Aborted,
+    ];
+
     /// The name on every wire: `NOT_CLEARED`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -346,6 +358,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Done, Self::Refused, Self::Transient, Self::Unknown, Self::Absent];
+
     /// The name in the driver protocol.
     pub const fn as_str(self) -> &'static str {
         match self {

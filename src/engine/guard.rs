@@ -95,7 +95,7 @@ pub fn has_place(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> Resul
 }
 
 /// min(absolute, max(1, ⌊percent of the cluster's instances⌋)); none where the cluster has no instances (I15).
-fn in_flight_cap(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> usize {
+pub fn in_flight_cap(memory: &Memory, limits: &Limits, cluster: &ClusterId) -> usize {
     let eligible = memory.instances_in(cluster);
     if eligible == 0 {
         return 0;

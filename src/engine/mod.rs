@@ -52,7 +52,7 @@ pub use settings::Settings;
 use turn::Turn;
 pub use turn::{Decision, Made};
 
-use crate::domain::{EffectId, Record, RemediationId, Timestamp};
+use crate::domain::{ClusterId, EffectId, Record, RemediationId, Timestamp};
 
 /// The principal of everything that the engine does by itself.
 pub const SYSTEM: &str = "remedyd";
@@ -100,6 +100,18 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.settings.as_ref()?;
         self.memory.agenda().first().map(|(at, _)| *at)
+    }
+
+    /// By what it decides, once it was told.
+    pub fn settings(&self) -> Option<&Arc<Settings>> {
+        self.settings.as_ref()
+    }
+
+    /// How many places in flight of a cluster are taken, and how many it has.
+    pub fn places(&self, cluster: &ClusterId) -> (usize, usize) {
+        let limits = self.settings.as_ref().map(|settings| &settings.limits);
+        let cap = limits.map_or(0, |limits| guard::in_flight_cap(&self.memory, limits, cluster));
+        (self.memory.places_taken(cluster), cap)
     }
 
     /// The stored rows that [`Engine::step`] needs to see for this input.

@@ -40,17 +40,19 @@ fn plain(request: &Request) -> Result<(), Fault> {
 /// The whole body, at most `cap` bytes of it.
 pub(super) async fn read(request: Request, cap: usize) -> Result<Bytes, Fault> {
     plain(&request)?;
-    let too_large =
-        || Fault::new(Kind::TooLarge, format!("the body is larger than {cap} bytes; nothing of it was taken"));
     let size = announced(&request);
     if size.is_some_and(|size| size > cap) {
-        return Err(too_large());
+        return Err(too_large(cap));
     }
     let too_slow = |_| Fault::new(Kind::TooSlow, "the body did not come in time; nothing of it was taken");
-    timeout(TOTAL, collect(request.into_body(), size.unwrap_or(0), cap, too_large)).await.map_err(too_slow)?
+    timeout(TOTAL, collect(request.into_body(), size.unwrap_or(0), cap)).await.map_err(too_slow)?
 }
 
-async fn collect(mut body: Body, size: usize, cap: usize, too_large: impl Fn() -> Fault) -> Result<Bytes, Fault> {
+pub(super) fn too_large(cap: usize) -> Fault {
+    Fault::new(Kind::TooLarge, format!("the body is larger than {cap} bytes; nothing of it was taken"))
+}
+
+async fn collect(mut body: Body, size: usize, cap: usize) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::with_capacity(size);
     loop {
         let frame = timeout(IDLE, body.frame()).await;
@@ -60,7 +62,7 @@ async fn collect(mut body: Body, size: usize, cap: usize, too_large: impl Fn() -
         // Trailers say nothing that anybody here asks for.
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > cap {
-            return Err(too_large());
+            return Err(too_large(cap));
         }
         whole.extend_from_slice(&data);
     }

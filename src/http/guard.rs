@@ -4,18 +4,23 @@
 //! route: who asks, may they, how long it took, and a panic that ends one request and not the daemon. The handler runs
 //! as a task of its own, so that a client that hangs up does not stop a message half way.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::{debug, error};
+use tracing::error;
 use uuid::Uuid;
 
 use super::Shared;
+use super::access_log::Asked;
 use super::auth::{self, Asker};
 use super::error::{Fault, Kind};
+use super::peer::Peer;
 use super::routes::{Dialect, METRICS, Route, UNKNOWN};
-use super::server::FromThisMachine;
+use super::server::room::{Room, UnderWay};
+use crate::clock::Stopwatch;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Enough for every id that tracing systems make.
@@ -34,6 +39,9 @@ pub(super) async fn outside(State(shared): State<Shared>, mut request: Request, 
     let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let dialect = Dialect::of_path(request.uri().path());
     let head = request.method() == axum::http::Method::HEAD;
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    let watch = Stopwatch::start();
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
     if response.extensions_mut().remove::<Guarded>().is_none() {
@@ -48,6 +56,10 @@ pub(super) async fn outside(State(shared): State<Shared>, mut request: Request, 
             }
         }
         shared.metrics.request_ended(UNKNOWN, response.status().as_u16());
+        let seconds = watch.elapsed().as_secs_f64();
+        let (method, path) = (&method, path.as_str());
+        let asked = Asked { handler: UNKNOWN, principal: None, address, request_id: &id, method, path, seconds };
+        asked.log(shared.config().server.access_log, &response);
     }
     let id = HeaderValue::from_str(&id).expect("an id is plain text");
     response.headers_mut().insert(REQUEST_ID, id);
@@ -71,8 +83,16 @@ pub(super) async fn guard(
     let id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    let mut asker = None;
     let mut response = match admitted(&shared, route, &id, request) {
-        Ok(request) => run(route, request, next).await,
+        Ok(request) => {
+            asker = request.extensions().get::<Asker>().map(|asker| Arc::clone(&asker.principal));
+            match enter(&shared, route, &request) {
+                Ok(under_way) => run(route, request, next, under_way).await,
+                Err(full) => full.into_response(),
+            }
+        }
         Err(fault) => fault.into_response(),
     };
     if let Some(mut fault) = response.extensions_mut().remove::<Fault>() {
@@ -85,7 +105,10 @@ pub(super) async fn guard(
     let seconds = timer.stop_and_record();
     let code = response.status().as_u16();
     shared.metrics.request_ended(route.name, code);
-    debug!(handler = route.name, request.id = id, code, seconds, "{method} {path}");
+    let principal = asker.as_deref().map(|principal| principal.name.as_str());
+    let (handler, method, path) = (route.name, &method, path.as_str());
+    Asked { handler, principal, address, request_id: &id, method, path, seconds }
+        .log(shared.config().server.access_log, &response);
     response.extensions_mut().insert(Guarded);
     response
 }
@@ -95,7 +118,7 @@ fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Resul
     let (mut parts, body) = request.into_parts();
     let config = shared.config();
     // A scrape from this machine needs no token (DESIGN §4.7); the handler asks nobody's name.
-    let is_local = parts.extensions.get::<FromThisMachine>().is_some() && auth::loopback_only(&parts).is_ok();
+    let is_local = Peer::of(&parts).this_machine && auth::loopback_only(&parts).is_ok();
     if route.name == METRICS && is_local {
         return Ok(Request::from_parts(parts, body));
     }
@@ -104,8 +127,22 @@ fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Resul
     Ok(Request::from_parts(parts, body))
 }
 
-async fn run(route: &Route, request: Request, next: Next) -> Response {
-    match tokio::spawn(next.run(request)).await {
+/// Only who may do this takes room that others need.
+fn enter(shared: &Shared, route: &Route, request: &Request) -> Result<UnderWay, Fault> {
+    let entered = Room::enter(request, route.class(), &shared.config().server.limits);
+    if entered.is_err() {
+        shared.metrics.connections.refused(route.class().as_str());
+    }
+    entered
+}
+
+async fn run(route: &Route, request: Request, next: Next, under_way: UnderWay) -> Response {
+    let handled = async move {
+        let response = next.run(request).await;
+        drop(under_way);
+        response
+    };
+    match tokio::spawn(handled).await {
         Ok(response) => response,
         Err(error) => {
             Fault::new(Kind::Internal, format!("the handler of {} ended: {error}", route.name)).into_response()

@@ -6,6 +6,7 @@
 //! Reads answer from the store, after it has caught up with what was committed when they came; everything else is an
 //! [`crate::engine::Input`] through the [`Inlet`].
 
+mod access_log;
 pub mod auth;
 mod body;
 pub mod error;
@@ -15,6 +16,7 @@ mod native_commands;
 mod native_rows;
 mod native_store;
 mod ops;
+pub mod peer;
 pub mod query;
 pub mod routes;
 pub mod server;
@@ -22,6 +24,7 @@ mod together;
 mod webhook;
 mod webhook_alert;
 pub mod webhook_body;
+mod webhook_room;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,10 +37,11 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::auth::Asker;
 use self::error::{Fault, Kind};
+use self::webhook_room::WebhookRoom;
 use crate::config::Config;
 use crate::engine::{Command, Input, Reply};
 use crate::store::reader::{ReadError, Reader};
@@ -60,7 +64,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What `POST /-/reload` does.
     pub reload: Reload,
-    webhook_room: Arc<Semaphore>,
+    webhook_room: Arc<WebhookRoom>,
 }
 
 impl Shared {
@@ -72,8 +76,7 @@ impl Shared {
         metrics: Arc<Metrics>,
         reload: Reload,
     ) -> Self {
-        let webhook_room = Arc::new(Semaphore::new(webhook::room()));
-        Self { inlet, reader, config, metrics, reload, webhook_room }
+        Self { inlet, reader, config, metrics, reload, webhook_room: Arc::default() }
     }
 
     fn config(&self) -> Arc<Config> {

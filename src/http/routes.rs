@@ -7,10 +7,17 @@ use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use super::error::{self, Fault, Kind};
+use super::server::room::Class;
 use super::{Shared, guard, native, native_commands, native_store, ops, together, webhook};
 use crate::domain::Role;
+
+/// Below this an answer fits into a packet or two as it is.
+const WORTH_PACKING: u16 = 1024;
 
 /// How errors are worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,18 @@ pub struct Route {
     handler: fn() -> MethodRouter<Shared>,
 }
 
+impl Route {
+    /// Which other requests it shares a limit with.
+    pub fn class(&self) -> Class {
+        match (self.name, self.method) {
+            (WEBHOOK_NAME, _) => Class::Ingest,
+            (METRICS | "healthy" | "ready", _) => Class::Health,
+            (_, "GET" | "HEAD") => Class::Read,
+            _ => Class::Command,
+        }
+    }
+}
+
 const fn route(
     name: &'static str,
     method: &'static str,
@@ -71,6 +90,9 @@ const ADMIN: Option<Role> = Some(Role::Admin);
 /// The route that is open to this machine, tokens or not.
 pub(super) const METRICS: &str = "metrics";
 
+/// Where alerts are delivered.
+const WEBHOOK_NAME: &str = "webhook";
+
 /// The name of requests that no route takes, in metrics.
 pub(super) const UNKNOWN: &str = "unknown";
 
@@ -90,8 +112,8 @@ pub static ROUTES: &[Route] = {
         route("reload", "POST", "/-/reload", ADMIN, Problem, || post(ops::reload)),
         route(METRICS, "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
 
-        route("webhook", "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
-        route("webhook", "POST", "/api/v1/webhooks/alertmanager/{source}", WEBHOOK, Problem, || post(webhook::named)),
+        route(WEBHOOK_NAME, "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
+        route(WEBHOOK_NAME, "POST", "/api/v1/webhooks/alertmanager/{source}", WEBHOOK, Problem, || post(webhook::named)),
 
         route("alerts", "GET", "/api/v1/alerts", VIEWER, Problem, || get(native::alerts)),
         route("dead_letters", "GET", "/api/v1/dead-letters", VIEWER, Problem, || get(native::dead_letters)),
@@ -142,6 +164,7 @@ pub(super) fn mount(shared: Shared) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown)
         .layer(from_fn_with_state(shared.clone(), guard::outside))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(WORTH_PACKING)))
         .with_state(shared)
 }
 

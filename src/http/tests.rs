@@ -186,7 +186,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
     let sources = sources.iter().map(|name| (SourceId::parse(name).unwrap(), source())).collect();
     let cluster = |id: &str| Cluster { id: ClusterId::parse(id).unwrap(), name: id.into() };
     Config {
-        listen: vec![],
+        server: Default::default(),
         storage: Default::default(),
         tokens: tokens.map(Arc::new),
         alertmanagers: Default::default(),
@@ -244,7 +244,11 @@ fn furnished(
         }
     });
     let metrics = Arc::new(Metrics::new(at(1)));
-    metrics.configured(Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() }, at(2));
+    metrics.configured(
+        Known { sources: config.settings.sources.keys().cloned().collect(), ..Known::default() },
+        "",
+        at(2),
+    );
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (reader, store) = store(rows);
     let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);

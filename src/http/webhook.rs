@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::info;
 
 use super::auth::Asker;
@@ -24,23 +24,12 @@ use crate::writer::{Cause, Unavailable};
 
 /// About 20,000 alerts; larger groups are what `max_alerts` is for.
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
-/// How much of unanswered messages is held in memory at once, over all clients.
-pub(super) const ROOM_BYTES: usize = 64 * 1024 * 1024;
-/// The unit in which room is counted.
-const ROOM_UNIT: usize = 1024;
-/// How long a message waits for room before it is told to come again.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// How many alerts enter the writer at once (DESIGN §4.1); commands of people come in between.
 const CHUNK: usize = 256;
 /// How long the rest of a message that was taken in part waits for a busy writer.
 const REST_WAIT: Duration = Duration::from_secs(10);
 /// A body below this is parsed where it is; a larger one would hold up other requests.
 const PARSE_INLINE_BYTES: usize = 128 * 1024;
-
-/// How many units of room there are.
-pub(super) const fn room() -> usize {
-    ROOM_BYTES / ROOM_UNIT
-}
 
 #[derive(Serialize)]
 struct Answer {
@@ -90,11 +79,11 @@ pub(super) async fn named(
 }
 
 async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Request) -> Result<Response, Fault> {
-    let size = body::announced(&request).unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
-    let units = u32::try_from(size / ROOM_UNIT + 1).expect("32 MiB are fewer units than fit");
-    let busy = || Fault::from(Unavailable::Overloaded);
-    let room = timeout(ROOM_WAIT, shared.webhook_room.acquire_many(units)).await.map_err(|_| busy())?;
-    let _room = room.map_err(|_| busy())?;
+    let size = body::announced(&request).unwrap_or(MAX_BODY_BYTES);
+    if size > MAX_BODY_BYTES {
+        return Err(body::too_large(MAX_BODY_BYTES));
+    }
+    let _room = shared.webhook_room.take(size).await?;
 
     let bytes = body::read(request, MAX_BODY_BYTES).await.map_err(to_come_again)?;
     let items = if bytes.len() < PARSE_INLINE_BYTES {
@@ -125,8 +114,9 @@ async fn deliver(shared: Shared, asker: Asker, source: SourceId, request: Reques
         taken.dead_lettered += part.dead_lettered;
         first = false;
     }
+    shared.metrics.message_taken(&source);
     if taken.dead_lettered > 0 {
-        info!(source = %source, n = taken.dead_lettered, "source {source} sent alerts that cannot be read");
+        info!(source = %source, dead_lettered = taken.dead_lettered, "source {source} sent alerts that cannot be read");
     }
     let Taken { stored, merged, dead_lettered } = taken;
     Ok(super::json(&Answer { received: stored + merged + dead_lettered, stored, merged, dead_lettered })

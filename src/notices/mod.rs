@@ -159,7 +159,7 @@ impl Post {
             }
             drop(place);
             if attempt == 0 {
-                tracing::warn!(notice = %notice.receiver, "receiver {} does not take notices: {last}", notice.receiver);
+                tracing::warn!(receiver = %notice.receiver, "receiver {} does not take notices: {last}", notice.receiver);
             }
             tokio::select! {
                 () = tokio::time::sleep(self.pauses.before_retry(attempt, *effect_id)) => {}
@@ -173,7 +173,7 @@ impl Post {
 
 fn given_up(effect_id: EffectId, notice: &Notice, why: String) -> Told {
     tracing::warn!(
-        notice = %notice.receiver, remediation.id = %notice.remediation_id,
+        receiver = %notice.receiver, remediation.id = %notice.remediation_id,
         "gave up a notice to {} about {}: {why}", notice.receiver, notice.remediation_id
     );
     Told { effect_id, receiver: notice.receiver.clone(), failure: Some(why) }

@@ -2,5 +2,4 @@
 
 pub mod logs;
 pub mod metrics;
-mod process;
-mod store;
+pub mod service;

@@ -51,7 +51,7 @@ struct Deaf;
 impl Observer for Deaf {
     fn committed(&mut self, _: &[Change], _: &[Decision]) {}
 
-    fn turned(&mut self, _: u64) {}
+    fn turned(&mut self, _: &Turned<'_>) {}
 }
 
 struct Outcome {

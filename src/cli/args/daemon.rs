@@ -1,6 +1,5 @@
 //! The verbs of the daemon itself and of its files.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::app::{self, Options};
 use crate::cli;
-use crate::config::Overrides;
+use crate::config::{Listen, Overrides};
 use crate::domain::Role;
 use crate::telemetry::logs;
 
@@ -22,7 +21,7 @@ pub(super) struct Source {
     /// The main configuration file; other paths in it are relative to it.
     #[arg(long = "config.file", env = "REMEDYD_CONFIG_FILE", hide_env_values = true, value_name = "PATH", default_value = DEFAULT_CONFIG)]
     config_file: PathBuf,
-    /// Listen here instead of where the file says; may be repeated.
+    /// Listen here, an address with its port or unix:PATH, instead of where the file says; may be repeated.
     #[arg(
         long = "web.listen-address",
         env = "REMEDYD_WEB_LISTEN_ADDRESS",
@@ -30,7 +29,7 @@ pub(super) struct Source {
         value_name = "ADDR",
         value_delimiter = ','
     )]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     /// Keep everything under this folder instead of where the file says.
     #[arg(long = "storage.path", env = "REMEDYD_STORAGE_PATH", hide_env_values = true, value_name = "DIR")]
     storage_path: Option<PathBuf>,
@@ -62,7 +61,7 @@ pub(super) struct Serve {
     )]
     log_level: LevelFilter,
     /// How log lines look.
-    #[arg(long = "log.format", env = "REMEDYD_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = logs::Format::Logfmt)]
+    #[arg(long = "log.format", env = "REMEDYD_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = logs::Format::Auto)]
     log_format: logs::Format,
 }
 

@@ -5,8 +5,9 @@
 
 use std::fs;
 
-use prometheus::{Counter, Gauge, Registry};
+use prometheus::{Counter, Gauge};
 
+use super::families::Families;
 use crate::domain::Timestamp;
 
 /// `USER_HZ`: the unit of CPU times in `/proc`, fixed at 100 by the kernel's interface on every Linux we build for.
@@ -24,24 +25,17 @@ pub(super) struct Process {
 
 impl Process {
     /// Registers the family; `started` is when the process began.
-    pub(super) fn register(registry: &Registry, started: Timestamp) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str| -> prometheus::Result<Gauge> {
-            let gauge = Gauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let cpu_seconds =
-            Counter::new("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.")?;
-        registry.register(Box::new(cpu_seconds.clone()))?;
-        let start = gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.")?;
-        start.set(started.as_micros() as f64 / 1e6);
+    pub(super) fn register(families: &Families<'_>, started: Timestamp) -> prometheus::Result<Self> {
+        let start = ("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
+        families.gauge(start)?.set(started.as_micros() as f64 / 1e6);
+        let cpu_seconds = ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
         Ok(Self {
-            cpu_seconds,
-            resident_bytes: gauge("process_resident_memory_bytes", "Resident memory size in bytes.")?,
-            virtual_bytes: gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.")?,
-            open_fds: gauge("process_open_fds", "Number of open file descriptors.")?,
-            max_fds: gauge("process_max_fds", "Maximum number of open file descriptors.")?,
-            threads: gauge("process_threads", "Number of OS threads in the process.")?,
+            cpu_seconds: families.counter(cpu_seconds)?,
+            resident_bytes: families.gauge(("process_resident_memory_bytes", "Resident memory size in bytes."))?,
+            virtual_bytes: families.gauge(("process_virtual_memory_bytes", "Virtual memory size in bytes."))?,
+            open_fds: families.gauge(("process_open_fds", "Number of open file descriptors."))?,
+            max_fds: families.gauge(("process_max_fds", "Maximum number of open file descriptors."))?,
+            threads: families.gauge(("process_threads", "Number of OS threads in the process."))?,
         })
     }
 
@@ -91,6 +85,8 @@ fn number_after(text: &str, key: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+
     use super::*;
 
     #[test]
@@ -103,7 +99,7 @@ mod tests {
     #[test]
     fn a_refresh_reads_this_very_process() {
         let registry = Registry::new();
-        let process = Process::register(&registry, Timestamp::from_micros(5_000_000)).unwrap();
+        let process = Process::register(&Families(&registry), Timestamp::from_micros(5_000_000)).unwrap();
         process.refresh();
         assert!(process.resident_bytes.get() > 100_000.0);
         assert!(process.open_fds.get() >= 3.0 && process.max_fds.get() >= process.open_fds.get());
