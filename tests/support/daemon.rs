@@ -159,6 +159,13 @@ impl<'a> Daemon<'a> {
         eventually(SOON, "the daemon ends", || self.child.try_wait().unwrap().ok_or("it runs"))
     }
 
+    /// The most memory that it has had, of `VmHWM` in proc_pid_status(5).
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
