@@ -197,8 +197,9 @@ impl Loader<'_> {
         let read = self.parse(&[Text { path: path.clone(), text }], |tables| {
             tables.into_iter().map(|table| tokens::read(table, clusters)).next().unwrap_or_default()
         });
-        if read.0.is_empty() {
-            value.dangling(format!("{} holds no token, so nobody could reach the daemon", path.display()));
+        if read.is_empty() {
+            value
+                .dangling(format!("{} holds no token and no client, so nobody could reach the daemon", path.display()));
         }
         read
     }
@@ -249,7 +250,7 @@ mod tests {
             .unwrap();
         let load = |folder| load_with(&main, &Overrides::default(), folder);
         let config = load(Some(credentials.as_path())).unwrap().config;
-        assert_eq!(config.tokens.unwrap().0[&[0; 32]].name, "a");
+        assert_eq!(config.tokens.unwrap().tokens[0].principal.name, "a");
         assert!(config.watched.contains(&credentials));
         let mistakes = load(None).unwrap_err();
         assert_eq!((mistakes[0].line, mistakes[0].key.as_str()), (2, "auth.tokens_file"));

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, Principal, SourceId};
+use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
 
 pub use duration::show as show_duration;
@@ -35,6 +35,7 @@ pub use load::{Loaded, Overrides, load};
 pub use mistake::Mistake;
 pub use size::show as show_size;
 pub use storage::Storage;
+pub use tokens::Tokens;
 
 /// A whole configuration, checked: the main file, its rules, its inventory, its catalogue and its tokens.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// `[storage]`
     pub storage: Storage,
-    /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`Principal::local`].
+    /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`crate::domain::Principal::local`].
     pub tokens: Option<Arc<Tokens>>,
     /// `[sources.<id>] alertmanagers`: base URLs, possibly none.
     pub alertmanagers: BTreeMap<SourceId, Vec<String>>,
@@ -83,7 +84,3 @@ pub enum Driver {
         modes: BTreeSet<Mode>,
     },
 }
-
-/// The tokens of `tokens.toml`.
-#[derive(Clone, Debug, Default)]
-pub struct Tokens(pub BTreeMap<[u8; 32], Principal>);

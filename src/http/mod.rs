@@ -7,6 +7,7 @@
 //! [`crate::engine::Input`] through the [`Inlet`].
 
 pub mod auth;
+mod auth_delay;
 mod body;
 pub mod error;
 mod guard;
@@ -37,7 +38,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 
 use self::auth::Asker;
+use self::auth_delay::Strangers;
 use self::error::{Fault, Kind};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Command, Input, Reply};
 use crate::store::reader::{ReadError, Reader};
@@ -61,6 +64,9 @@ pub struct Shared {
     /// What `POST /-/reload` does.
     pub reload: Reload,
     webhook_room: Arc<Semaphore>,
+    strangers: Arc<Strangers>,
+    /// When tokens end.
+    clock: Arc<Clock>,
 }
 
 impl Shared {
@@ -73,7 +79,8 @@ impl Shared {
         reload: Reload,
     ) -> Self {
         let webhook_room = Arc::new(Semaphore::new(webhook::room()));
-        Self { inlet, reader, config, metrics, reload, webhook_room }
+        let (strangers, clock) = (Arc::default(), Arc::new(Clock::start(None)));
+        Self { inlet, reader, config, metrics, reload, webhook_room, strangers, clock }
     }
 
     fn config(&self) -> Arc<Config> {

@@ -68,6 +68,16 @@ const OPERATOR: Option<Role> = Some(Role::Operator);
 const APPROVER: Option<Role> = Some(Role::Approver);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
+/// What is about the daemon or about all clusters at once: whoever is let into some of them only is refused.
+const ABOUT_ALL: &[&str] = &["reload", METRICS, "enable"];
+
+impl Route {
+    /// Whether a principal for some clusters is refused here.
+    pub fn is_about_all(&self) -> bool {
+        ABOUT_ALL.contains(&self.name)
+    }
+}
+
 /// The route that is open to this machine, tokens or not.
 pub(super) const METRICS: &str = "metrics";
 

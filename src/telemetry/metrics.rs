@@ -12,6 +12,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::access::Access;
 use super::process::Process;
 use super::store::Store;
 use crate::domain::{Decided, HeldWhy, Mode, NoticeId, RuleId, SourceId, State, Timestamp, Trigger};
@@ -88,6 +89,7 @@ pub struct Metrics {
     registry: Registry,
     process: Process,
     store: Store,
+    access: Access,
     reload_successful: IntGauge,
     reload_success_time: Gauge,
     alerts: [IntCounterVec; 4],
@@ -118,6 +120,8 @@ pub struct Known {
     pub rules: BTreeSet<RuleId>,
     /// `[notices.<id>]`
     pub receivers: BTreeSet<NoticeId>,
+    /// `[tokens.<name>]` and `[clients.<name>]`
+    pub principals: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -141,6 +145,7 @@ impl Metrics {
         let metrics = Self {
             process: Process::register(&registry, started)?,
             store: Store::register(&registry)?,
+            access: Access::register(&registry)?,
             reload_successful: registered.int_gauge(RELOAD_SUCCESSFUL)?,
             reload_success_time: registered.gauge(RELOAD_SUCCESS_TIME)?,
             alerts: [
@@ -211,6 +216,7 @@ impl Metrics {
                 self.decisions.with_label_values(&[rule.as_str(), decision.as_str()]);
             }
         }
+        self.access.configured(&known.principals, &next.principals);
         *known = next;
     }
 
@@ -285,6 +291,11 @@ impl Metrics {
     /// The journal was synced.
     pub fn fsync(&self, took: Duration) {
         self.fsync.observe(took.as_secs_f64());
+    }
+
+    /// Who comes, and who is not let in.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Whether anything is taken.
@@ -417,6 +428,7 @@ mod tests {
             sources: sources.iter().map(|name| SourceId::parse(name).unwrap()).collect(),
             rules: BTreeSet::new(),
             receivers: receivers.iter().map(|name| NoticeId::parse(name).unwrap()).collect(),
+            principals: BTreeSet::new(),
         }
     }
 
