@@ -4,6 +4,8 @@ mod support;
 
 #[path = "daemon/abort.rs"]
 mod abort;
+#[path = "daemon/access.rs"]
+mod access;
 #[path = "daemon/configuration.rs"]
 mod configuration;
 #[path = "daemon/drivers.rs"]
