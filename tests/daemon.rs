@@ -8,6 +8,8 @@ mod abort;
 mod access;
 #[path = "daemon/configuration.rs"]
 mod configuration;
+#[path = "daemon/discovery.rs"]
+mod discovery;
 #[path = "daemon/drivers.rs"]
 mod drivers;
 #[path = "daemon/keeping.rs"]

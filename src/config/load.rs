@@ -14,9 +14,11 @@ use super::main_file::MainFile;
 use super::mistake::{Mistake, Mistakes};
 use super::table::{Table, Value};
 use super::{Config, Tokens, catalogue, glob, instances, rules, tokens};
-use crate::domain::Cluster;
+use crate::domain::{Cluster, Instance};
 use crate::engine::Settings;
 use crate::engine::settings::Catalogue;
+use crate::inventory::target_groups::{self, Place};
+use crate::inventory::{self, Origin, Remark};
 
 /// What command-line flags say in place of the file.
 #[derive(Clone, Debug, Default)]
@@ -84,11 +86,13 @@ impl Loader<'_> {
         let tree = doc.parse();
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
 
-        let inventory = self.read_globs(&main.inventory);
+        let inventory = self.read_globs(&main.inventory.files);
+        let file_sd = self.read_globs(&main.inventory.file_sd);
         let rule_files = self.read_globs(&main.rules);
         let catalogue = self.read_catalogue(main.catalog.as_ref());
         let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
-        let instances = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
+        let described = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
+        let instances = self.discover(&file_sd, described, &main);
         let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
         let listen = self.effective_listen(path, &main, overrides, tokens.is_some());
 
@@ -113,6 +117,8 @@ impl Loader<'_> {
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,
+            http_sd: main.inventory.http_sd,
+            mapping: main.inventory.mapping,
             watched: BTreeSet::new(),
             digest: String::new(),
         }
@@ -151,6 +157,33 @@ impl Loader<'_> {
             texts.iter().map(|file| Document::new(&file.path, &file.text, self.mistakes)).collect();
         let trees: Vec<Spanned<DeTable<'_>>> = docs.iter().map(Document::parse).collect();
         read(docs.iter().zip(&trees).map(|(doc, tree)| Table::root(doc, tree)).collect())
+    }
+
+    /// What our own files describe, and with it what Prometheus's files know of further machines.
+    fn discover(&self, files: &[Text], mut instances: Vec<Instance>, main: &MainFile<'_>) -> Vec<Instance> {
+        let note = |file: &Path, at: Place, key: String, what: String| Mistake {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
+            key,
+            what,
+        };
+        let mut read = Vec::new();
+        for file in files {
+            match target_groups::parse(&file.text) {
+                Ok(groups) => read.push((Origin::File(file.path.clone()), groups)),
+                Err(no) => self.mistakes.add_syntax(note(&file.path, no.at, "syntax".to_owned(), no.what)),
+            }
+        }
+        let found = inventory::gather(&read, &instances, &main.clusters, &main.inventory.mapping);
+        for Remark { origin, at, key, what, is_mistake } in found.remarks {
+            let Origin::File(file) = origin else { continue };
+            let note = note(&file, at, key, what);
+            if is_mistake { self.mistakes.add(note) } else { self.mistakes.warn(note) }
+        }
+        instances.extend(found.instances);
+        instances.sort_by(|one, other| one.id.cmp(&other.id));
+        instances
     }
 
     fn read_catalogue(&mut self, named: Option<&(&str, Value<'_>)>) -> Catalogue {

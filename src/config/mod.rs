@@ -11,6 +11,7 @@ mod document;
 pub(crate) mod duration;
 mod glob;
 mod instances;
+mod inventory;
 mod load;
 mod main_file;
 mod mistake;
@@ -29,8 +30,10 @@ use std::time::Duration;
 
 use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
+use crate::inventory::Mapping;
 
 pub use duration::show as show_duration;
+pub use inventory::HttpSd;
 pub use load::{Loaded, Overrides, load};
 pub use mistake::Mistake;
 pub use size::show as show_size;
@@ -56,8 +59,12 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// Every cluster.
     pub clusters: Vec<Cluster>,
-    /// Every instance.
+    /// Every instance that files describe.
     pub instances: Vec<Instance>,
+    /// `[inventory.http_sd.<id>]`: who is asked for more.
+    pub http_sd: BTreeMap<String, HttpSd>,
+    /// `[inventory.labels]`: how more is read.
+    pub mapping: Mapping,
     /// Folders whose change means that the configuration is to be read again.
     pub watched: BTreeSet<PathBuf>,
     /// SHA-256 over every file that was read, in hex: tells whether anything changed.

@@ -18,6 +18,7 @@ mod ops;
 pub mod peer;
 pub mod query;
 pub mod routes;
+mod sd;
 pub mod server;
 mod together;
 mod webhook;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::error::{self, Fault, Kind};
-use super::{Shared, guard, native, native_store, ops, together, webhook};
+use super::{Shared, guard, native, native_store, ops, sd, together, webhook};
 use crate::domain::Role;
 
 /// How errors are worded.
@@ -116,6 +116,8 @@ pub static ROUTES: &[Route] = {
 
         route("store", "GET", "/api/v1/store", VIEWER, Problem, || get(native_store::store)),
         route("enable", "POST", "/api/v1/store/enable", ADMIN, Problem, || post(native_store::enable)),
+
+        route("service_discovery", "GET", "/sd/http", VIEWER, Problem, || get(sd::http)),
 
         route("together_whoami", "GET", "/v3/whoami", VIEWER, Together, || get(together::whoami)),
         route("together_clusters", "GET", "/v1/compute/clusters", VIEWER, Together, || get(together::clusters)),

@@ -54,6 +54,7 @@ const TABLE: &[(&str, &str, &str, About)] = &[
     ("DELETE", "/api/v1/holds/{id}", "opa", One("")),
     ("GET", "/api/v1/store", "vopa", About::Daemon),
     ("POST", "/api/v1/store/enable", "a", All),
+    ("GET", "/sd/http", "vopa", List),
     ("GET", "/v3/whoami", "vopa", About::Daemon),
     ("GET", "/v1/compute/clusters", "vopa", List),
     ("GET", "/v1/compute/clusters/{cluster}", "vopa", One("")),
