@@ -282,6 +282,7 @@ fn known(config: &Config) -> Known {
         sources: config.settings.sources.keys().cloned().collect(),
         rules: config.settings.rules.keys().cloned().collect(),
         receivers: config.receivers.keys().cloned().collect(),
+        principals: config.tokens.iter().flat_map(|tokens| tokens.names()).map(str::to_owned).collect(),
     }
 }
 

@@ -59,6 +59,7 @@ pub mod domain;
 pub mod engine;
 pub mod executors;
 pub mod http;
+pub mod inventory;
 pub mod notices;
 pub mod providers;
 pub mod sources;

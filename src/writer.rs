@@ -7,13 +7,14 @@
 mod inlet;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
-use crate::domain::Timestamp;
+use crate::domain::{Role, Timestamp};
 use crate::engine::{Change, Decision, Effect, Engine, Input, Reply};
 use crate::store::{Port, StoreError};
 
@@ -38,12 +39,21 @@ pub struct Cause {
     pub principal: String,
     /// The request's id, where there is a request.
     pub request_id: Option<String>,
+    /// What a person or a client was let in as.
+    pub role: Option<Role>,
+    /// Where they asked from: an address, or nothing on a socket file.
+    pub address: Option<IpAddr>,
 }
 
 impl Cause {
     /// What the daemon does by itself.
     pub fn system() -> Self {
-        Self { principal: crate::engine::SYSTEM.to_owned(), request_id: None }
+        Self::of(crate::engine::SYSTEM)
+    }
+
+    /// What a part of the daemon does without anybody's request.
+    pub fn of(principal: impl Into<String>) -> Self {
+        Self { principal: principal.into(), request_id: None, role: None, address: None }
     }
 }
 

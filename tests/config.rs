@@ -113,7 +113,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
         fs::copy(shipped(name), folder.path(name)).unwrap();
     }
     let config = folder.load().unwrap().config;
-    assert_eq!((config.drivers.len(), config.receivers.len(), config.tokens.unwrap().0.len()), (2, 1, 1));
+    assert_eq!((config.drivers.len(), config.receivers.len(), config.tokens.unwrap().tokens.len()), (2, 1, 1));
 }
 
 #[test]
@@ -412,6 +412,34 @@ fn tokens_are_checked_too() {
             format!("[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\n[tokens.a]"),
             "tokens.toml:4:9: syntax: duplicate key",
         ),
+        (
+            format!("[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\nprevious_sha256 = '{}'", "cd".repeat(32)),
+            "tokens.toml:4:19: tokens.a.previous_sha256: has no `previous_until`",
+        ),
+        (
+            format!("[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\nprevious_until = '2026-12-01T00:00:00Z'"),
+            "tokens.toml:4:18: tokens.a.previous_until: has no `previous_sha256`",
+        ),
+        (
+            format!(
+                "[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\nprevious_sha256 = '{hash}'\nprevious_until = '2026-12-01T00:00:00Z'"
+            ),
+            "tokens.toml:4:19: tokens.a.previous_sha256: is the hash of [tokens.a] too",
+        ),
+        (
+            format!("[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\nexpires = 'soon'"),
+            "tokens.toml:4:11: tokens.a.expires: `soon` is not an RFC 3339 time",
+        ),
+        (
+            format!("[tokens.a]\nrole = 'admin'\nsha256 = '{hash}'\n[clients.a]\nrole = 'viewer'\nsan = 'x'"),
+            "tokens.toml:4:10: clients.a: [tokens.a] at tokens.toml:1:9 is called so",
+        ),
+        (
+            "[clients.a]\nrole = 'viewer'\nsan = 'x'\n[clients.b]\nrole = 'viewer'\nsan = 'X'".to_owned(),
+            "tokens.toml:6:7: clients.b.san: is the name of [clients.a] too",
+        ),
+        ("[clients.a]\nrole = 'viewer'\nsan = '*.x'".to_owned(), "tokens.toml:3:7: clients.a.san: `*.x` is no name"),
+        ("[clients.a]\nrole = 'viewer'".to_owned(), "tokens.toml:1:10: clients.a.san: is missing"),
     ];
     for (tokens, expected) in cases {
         let main = format!("auth.tokens_file = 'tokens.toml'\nserver.listen = ['0.0.0.0:1']\n{MAIN}");

@@ -4,8 +4,12 @@ mod support;
 
 #[path = "daemon/abort.rs"]
 mod abort;
+#[path = "daemon/access.rs"]
+mod access;
 #[path = "daemon/configuration.rs"]
 mod configuration;
+#[path = "daemon/discovery.rs"]
+mod discovery;
 #[path = "daemon/drivers.rs"]
 mod drivers;
 #[path = "daemon/keeping.rs"]

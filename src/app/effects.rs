@@ -139,7 +139,7 @@ impl Hands {
 
     async fn report(&self, principal: String, input: Input) {
         // Stopping: the effect is still pending on disk.
-        let _ = self.inlet.report(Cause { principal, request_id: None }, input).await;
+        let _ = self.inlet.report(Cause::of(principal), input).await;
     }
 }
 

@@ -31,7 +31,8 @@ fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<(
     writeln!(out, "{}: no mistakes", path.display())?;
     let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     let who = match &config.tokens {
-        Some(tokens) => format!("{} token(s)", tokens.0.len()),
+        Some(tokens) if tokens.clients.is_empty() => format!("{} token(s)", tokens.tokens.len()),
+        Some(tokens) => format!("{} token(s), {} client(s)", tokens.tokens.len(), tokens.clients.len()),
         None => "no tokens: this machine only, everybody is admin".to_owned(),
     };
     writeln!(out, "listens on {} ({who})", listen.join(", "))?;

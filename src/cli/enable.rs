@@ -47,7 +47,7 @@ pub fn enable(dir: &Path, out: &mut impl Write) -> Result<(), NotEnabled> {
         let kind = input.kind();
         let step = engine.step(clock.now(), input, Past::default());
         is_enabled = step.reply == Reply::Done && !step.changes.is_empty();
-        appender.stage(&Cause { principal, request_id: None }, kind, &step.changes);
+        appender.stage(&Cause::of(principal), kind, &step.changes);
     }
     appender.commit(clock.now())?;
     appender.close()?;

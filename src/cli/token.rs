@@ -210,7 +210,7 @@ mod tests {
         let known = loaded.config.tokens.unwrap();
         let who = |bearer: &str| {
             let hash: [u8; 32] = Sha256::digest(bearer.trim().as_bytes()).into();
-            known.0[&hash].clone()
+            known.tokens.iter().find(|token| token.hash == hash).unwrap().principal.as_ref().clone()
         };
         assert_eq!((who(&first).name.as_str(), who(&first).role), ("ops.eu", Role::Operator));
         assert_eq!(who(&first).clusters.map(|clusters| clusters.len()), Some(1));

@@ -15,9 +15,11 @@ use super::mistake::{Mistake, Mistakes};
 use super::table::{Table, Value};
 use super::tls::{self, Pem, Tls, TlsTable};
 use super::{Config, Tokens, catalogue, glob, instances, rules, tokens};
-use crate::domain::Cluster;
+use crate::domain::{Cluster, Instance};
 use crate::engine::Settings;
 use crate::engine::settings::Catalogue;
+use crate::inventory::target_groups::{self, Place};
+use crate::inventory::{self, Origin, Remark};
 
 /// What command-line flags say in place of the file.
 #[derive(Clone, Debug, Default)]
@@ -85,11 +87,13 @@ impl Loader<'_> {
         let tree = doc.parse();
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
 
-        let inventory = self.read_globs(&main.inventory);
+        let inventory = self.read_globs(&main.inventory.files);
+        let file_sd = self.read_globs(&main.inventory.file_sd);
         let rule_files = self.read_globs(&main.rules);
         let catalogue = self.read_catalogue(main.catalog.as_ref());
         let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
-        let instances = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
+        let described = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
+        let instances = self.discover(&file_sd, described, &main);
         let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
         let server = Server {
             listen: self.effective_listen(path, &main, overrides, tokens.is_some()),
@@ -119,6 +123,8 @@ impl Loader<'_> {
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,
+            http_sd: main.inventory.http_sd,
+            mapping: main.inventory.mapping,
             watched: BTreeSet::new(),
             digest: String::new(),
         }
@@ -159,6 +165,33 @@ impl Loader<'_> {
         read(docs.iter().zip(&trees).map(|(doc, tree)| Table::root(doc, tree)).collect())
     }
 
+    /// What our own files describe, and with it what Prometheus's files know of further machines.
+    fn discover(&self, files: &[Text], mut instances: Vec<Instance>, main: &MainFile<'_>) -> Vec<Instance> {
+        let note = |file: &Path, at: Place, key: String, what: String| Mistake {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
+            key,
+            what,
+        };
+        let mut read = Vec::new();
+        for file in files {
+            match target_groups::parse(&file.text) {
+                Ok(groups) => read.push((Origin::File(file.path.clone()), groups)),
+                Err(no) => self.mistakes.add_syntax(note(&file.path, no.at, "syntax".to_owned(), no.what)),
+            }
+        }
+        let found = inventory::gather(&read, &instances, &main.clusters, &main.inventory.mapping);
+        for Remark { origin, at, key, what, is_mistake } in found.remarks {
+            let Origin::File(file) = origin else { continue };
+            let note = note(&file, at, key, what);
+            if is_mistake { self.mistakes.add(note) } else { self.mistakes.warn(note) }
+        }
+        instances.extend(found.instances);
+        instances.sort_by(|one, other| one.id.cmp(&other.id));
+        instances
+    }
+
     fn read_catalogue(&mut self, named: Option<&(&str, Value<'_>)>) -> Catalogue {
         let Some((text, value)) = named else {
             return catalogue::read(catalogue::SHIPPED, Path::new("catalog/xid.csv"), self.mistakes);
@@ -183,8 +216,9 @@ impl Loader<'_> {
         let read = self.parse(&[Text { path: path.clone(), text }], |tables| {
             tables.into_iter().map(|table| tokens::read(table, clusters)).next().unwrap_or_default()
         });
-        if read.0.is_empty() {
-            value.dangling(format!("{} holds no token, so nobody could reach the daemon", path.display()));
+        if read.is_empty() {
+            value
+                .dangling(format!("{} holds no token and no client, so nobody could reach the daemon", path.display()));
         }
         read
     }
@@ -273,7 +307,7 @@ mod tests {
             .unwrap();
         let load = |folder| load_with(&main, &Overrides::default(), folder);
         let config = load(Some(credentials.as_path())).unwrap().config;
-        assert_eq!(config.tokens.unwrap().0[&[0; 32]].name, "a");
+        assert_eq!(config.tokens.unwrap().tokens[0].principal.name, "a");
         assert!(config.watched.contains(&credentials));
         let mistakes = load(None).unwrap_err();
         assert_eq!((mistakes[0].line, mistakes[0].key.as_str()), (2, "auth.tokens_file"));

@@ -8,7 +8,7 @@ use super::alert_sources::read_url;
 use super::listen::{self, ServerTable};
 use super::storage::{self, Storage};
 use super::table::{Table, Value};
-use super::{Driver, alert_sources, clusters, duration};
+use super::{Driver, alert_sources, clusters, duration, inventory};
 use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
 use crate::engine::settings::{ClusterPolicy, Limits, Policy, Retention, Source};
 
@@ -20,7 +20,7 @@ pub(super) struct MainFile<'a> {
     pub(super) tokens_file: Option<(&'a str, Value<'a>)>,
     pub(super) sources: BTreeMap<SourceId, Source>,
     pub(super) alertmanagers: BTreeMap<SourceId, Vec<String>>,
-    pub(super) inventory: Vec<(&'a str, Value<'a>)>,
+    pub(super) inventory: inventory::Named<'a>,
     pub(super) rules: Vec<(&'a str, Value<'a>)>,
     pub(super) catalog: Option<(&'a str, Value<'a>)>,
     pub(super) policy: Policy,
@@ -40,7 +40,7 @@ impl<'a> MainFile<'a> {
         let drivers = clusters::read_drivers(top.table("drivers"));
         let (clusters, cluster_policies) = clusters::read(top.table("clusters"), &drivers);
         let (sources, alertmanagers) = alert_sources::read(top.table("sources"), &clusters);
-        let inventory = read_inventory(top.table("inventory"));
+        let inventory = inventory::read(top.table("inventory"), &clusters);
         let mut policy_table = top.table("policy");
         let rules = policy_table.take("rules").and_then(|value| value.texts()).unwrap_or_default();
         let catalog = policy_table.take("catalog").and_then(|value| value.text().map(|text| (text, value)));
@@ -72,12 +72,6 @@ fn read_auth(mut auth: Table<'_>) -> Option<(&str, Value<'_>)> {
     let tokens_file = auth.take("tokens_file").and_then(|value| value.text().map(|text| (text, value)));
     auth.finish();
     tokens_file
-}
-
-fn read_inventory(mut inventory: Table<'_>) -> Vec<(&str, Value<'_>)> {
-    let files = inventory.take("files").and_then(|value| value.texts()).unwrap_or_default();
-    inventory.finish();
-    files
 }
 
 fn read_policy(mut table: Table<'_>) -> Policy {

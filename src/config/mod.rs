@@ -11,6 +11,7 @@ mod document;
 pub(crate) mod duration;
 mod glob;
 mod instances;
+mod inventory;
 mod listen;
 mod load;
 mod main_file;
@@ -28,16 +29,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, Principal, SourceId};
+use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
+use crate::inventory::Mapping;
 
 pub use duration::show as show_duration;
+pub use inventory::HttpSd;
 pub use listen::{BadListen, Listen, Server, ServerLimits};
 pub use load::{Loaded, Overrides, load};
 pub use mistake::Mistake;
 pub use size::show as show_size;
 pub use storage::Storage;
 pub use tls::Tls;
+pub use tokens::Tokens;
 
 /// A whole configuration, checked: the main file, its rules, its inventory, its catalogue and its tokens.
 #[derive(Clone, Debug)]
@@ -46,7 +50,7 @@ pub struct Config {
     pub server: Server,
     /// `[storage]`
     pub storage: Storage,
-    /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`Principal::local`].
+    /// `[auth] tokens_file`; nothing: loopback only, and everybody is [`crate::domain::Principal::local`].
     pub tokens: Option<Arc<Tokens>>,
     /// `[sources.<id>] alertmanagers`: base URLs, possibly none.
     pub alertmanagers: BTreeMap<SourceId, Vec<String>>,
@@ -58,8 +62,12 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// Every cluster.
     pub clusters: Vec<Cluster>,
-    /// Every instance.
+    /// Every instance that files describe.
     pub instances: Vec<Instance>,
+    /// `[inventory.http_sd.<id>]`: who is asked for more.
+    pub http_sd: BTreeMap<String, HttpSd>,
+    /// `[inventory.labels]`: how more is read.
+    pub mapping: Mapping,
     /// Folders whose change means that the configuration is to be read again.
     pub watched: BTreeSet<PathBuf>,
     /// SHA-256 over every file that was read, in hex: tells whether anything changed.
@@ -86,7 +94,3 @@ pub enum Driver {
         modes: BTreeSet<Mode>,
     },
 }
-
-/// The tokens of `tokens.toml`.
-#[derive(Clone, Debug, Default)]
-pub struct Tokens(pub BTreeMap<[u8; 32], Principal>);

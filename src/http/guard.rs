@@ -4,23 +4,24 @@
 //! route: who asks, may they, how long it took, and a panic that ends one request and not the daemon. The handler runs
 //! as a task of its own, so that a client that hangs up does not stop a message half way.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::error;
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::Shared;
 use super::access_log::Asked;
-use super::auth::{self, Asker};
+use super::auth::{self, Asker, Denial, Gate};
 use super::error::{Fault, Kind};
 use super::peer::Peer;
 use super::routes::{Dialect, METRICS, Route, UNKNOWN};
 use super::server::room::{Room, UnderWay};
 use crate::clock::Stopwatch;
+use crate::telemetry::metrics::access::Denied;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Enough for every id that tracing systems make.
@@ -85,9 +86,9 @@ pub(super) async fn guard(
     let path = request.uri().path().to_owned();
     let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
     let mut asker = None;
-    let mut response = match admitted(&shared, route, &id, request) {
+    let mut response = match admitted(&shared, route, &id, request).await {
         Ok(request) => {
-            asker = request.extensions().get::<Asker>().map(|asker| Arc::clone(&asker.principal));
+            asker = request.extensions().get::<Asker>().cloned();
             match enter(&shared, route, &request) {
                 Ok(under_way) => run(route, request, next, under_way).await,
                 Err(full) => full.into_response(),
@@ -102,10 +103,13 @@ pub(super) async fn guard(
         }
         response = route.dialect.word(&fault);
     }
+    if let Some(asker) = &asker {
+        turned_away(&shared, route, asker, response.status());
+    }
     let seconds = timer.stop_and_record();
     let code = response.status().as_u16();
     shared.metrics.request_ended(route.name, code);
-    let principal = asker.as_deref().map(|principal| principal.name.as_str());
+    let principal = asker.as_ref().map(|asker| asker.principal.name.as_str());
     let (handler, method, path) = (route.name, &method, path.as_str());
     Asked { handler, principal, address, request_id: &id, method, path, seconds }
         .log(shared.config().server.access_log, &response);
@@ -113,18 +117,84 @@ pub(super) async fn guard(
     response
 }
 
-fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Result<Request, Fault> {
+/// Lets a request in, or says why not; who guesses waits for that.
+async fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Result<Request, Fault> {
     let Some(needed) = route.needs else { return Ok(request) };
     let (mut parts, body) = request.into_parts();
-    let config = shared.config();
-    // A scrape from this machine needs no token (DESIGN §4.7); the handler asks nobody's name.
-    let is_local = Peer::of(&parts).this_machine && auth::loopback_only(&parts).is_ok();
-    if route.name == METRICS && is_local {
+    let peer = Peer::of(&parts);
+    // A scrape from this machine needs no token (DESIGN §4.7); the handler asks nobody's name. One that is sent is looked at.
+    let is_anonymous = !parts.headers.contains_key(header::AUTHORIZATION);
+    if route.name == METRICS && is_anonymous && peer.this_machine && auth::loopback_only(&parts).is_ok() {
         return Ok(Request::from_parts(parts, body));
     }
-    let principal = auth::admit(&parts, config.tokens.as_deref(), needed)?;
-    parts.extensions.insert(Asker { principal, request_id: id.to_owned() });
-    Ok(Request::from_parts(parts, body))
+    let (config, now) = (shared.config(), shared.clock.now());
+    let gate = Gate { tokens: config.tokens.as_deref(), strangers: &shared.strangers, now };
+    match gate.admit(&parts, route, needed) {
+        Ok(principal) => {
+            if config.tokens.is_some() && shared.strangers.right(peer.address, &principal.name, now) {
+                shared.metrics.access.used(&principal.name, now);
+            }
+            parts.extensions.insert(Asker { principal, request_id: id.to_owned(), address: peer.address });
+            Ok(Request::from_parts(parts, body))
+        }
+        Err(denial) => {
+            refused(shared, route, id, &peer, &denial);
+            if !denial.delay().is_zero()
+                && let Some(_place) = shared.strangers.place()
+            {
+                tokio::time::sleep(denial.delay()).await;
+            }
+            Err(denial.fault)
+        }
+    }
+}
+
+/// Counts and logs who was not let in. The same wrong token is told once, and a request without any is only counted: a
+/// log that strangers can fill hides what matters.
+fn refused(shared: &Shared, route: &Route, id: &str, peer: &Peer, denial: &Denial) {
+    shared.metrics.access.denied(denial.reason);
+    if denial.wrong.is_some_and(|wrong| wrong.locks) {
+        shared.metrics.access.locked_out();
+        warn!(peer.address = shown(peer.address), "an address is locked for a minute: too many different wrong tokens");
+    }
+    let is_repeat = denial.wrong.is_some_and(|wrong| !wrong.is_new);
+    if denial.reason != Denied::Missing && !is_repeat {
+        let whom = denial.whom.as_deref().unwrap_or("nobody");
+        warn!(
+            handler = route.name,
+            principal = whom,
+            peer.address = shown(peer.address),
+            request.id = id,
+            reason = denial.reason.as_str(),
+            "{whom} was not let in: {}",
+            denial.reason.as_str()
+        );
+    }
+}
+
+/// Counts and logs what a principal was told it may not do, or may not know of.
+fn turned_away(shared: &Shared, route: &Route, asker: &Asker, status: StatusCode) {
+    let reason = match status {
+        StatusCode::FORBIDDEN => Denied::Role,
+        StatusCode::NOT_FOUND if asker.principal.clusters.is_some() => Denied::Hidden,
+        _ => return,
+    };
+    shared.metrics.access.denied(reason);
+    let (name, role) = (&asker.principal.name, asker.principal.role.as_str());
+    warn!(
+        handler = route.name,
+        principal = name,
+        role,
+        peer.address = shown(asker.address),
+        request.id = asker.request_id,
+        reason = reason.as_str(),
+        "{name} was answered {}",
+        status.as_u16()
+    );
+}
+
+fn shown(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "socket".to_owned(), |address| address.to_string())
 }
 
 /// Only who may do this takes room that others need.

@@ -8,6 +8,7 @@
 
 mod access_log;
 pub mod auth;
+mod auth_delay;
 mod body;
 pub mod error;
 mod guard;
@@ -19,6 +20,7 @@ mod ops;
 pub mod peer;
 pub mod query;
 pub mod routes;
+mod sd;
 pub mod server;
 mod together;
 mod webhook;
@@ -40,8 +42,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::auth::Asker;
+use self::auth_delay::Strangers;
 use self::error::{Fault, Kind};
 use self::webhook_room::WebhookRoom;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Command, Input, Reply};
 use crate::store::reader::{ReadError, Reader};
@@ -65,6 +69,9 @@ pub struct Shared {
     /// What `POST /-/reload` does.
     pub reload: Reload,
     webhook_room: Arc<WebhookRoom>,
+    strangers: Arc<Strangers>,
+    /// When tokens end.
+    clock: Arc<Clock>,
 }
 
 impl Shared {
@@ -76,7 +83,9 @@ impl Shared {
         metrics: Arc<Metrics>,
         reload: Reload,
     ) -> Self {
-        Self { inlet, reader, config, metrics, reload, webhook_room: Arc::default() }
+        let clock = Arc::new(Clock::start(None));
+        let (webhook_room, strangers) = (Arc::default(), Arc::default());
+        Self { inlet, reader, config, metrics, reload, webhook_room, strangers, clock }
     }
 
     fn config(&self) -> Arc<Config> {

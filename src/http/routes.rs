@@ -13,7 +13,7 @@ use tower_http::compression::predicate::SizeAbove;
 
 use super::error::{self, Fault, Kind};
 use super::server::room::Class;
-use super::{Shared, guard, native, native_commands, native_store, ops, together, webhook};
+use super::{Shared, guard, native, native_commands, native_store, ops, sd, together, webhook};
 use crate::domain::Role;
 
 /// Below this an answer fits into a packet or two as it is.
@@ -87,6 +87,16 @@ const OPERATOR: Option<Role> = Some(Role::Operator);
 const APPROVER: Option<Role> = Some(Role::Approver);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
+/// What is about the daemon or about all clusters at once: whoever is let into some of them only is refused.
+const ABOUT_ALL: &[&str] = &["reload", METRICS, "enable"];
+
+impl Route {
+    /// Whether a principal for some clusters is refused here.
+    pub fn is_about_all(&self) -> bool {
+        ABOUT_ALL.contains(&self.name)
+    }
+}
+
 /// The route that is open to this machine, tokens or not.
 pub(super) const METRICS: &str = "metrics";
 
@@ -136,6 +146,8 @@ pub static ROUTES: &[Route] = {
 
         route("store", "GET", "/api/v1/store", VIEWER, Problem, || get(native_store::store)),
         route("enable", "POST", "/api/v1/store/enable", ADMIN, Problem, || post(native_store::enable)),
+
+        route("service_discovery", "GET", "/sd/http", VIEWER, Problem, || get(sd::http)),
 
         route("together_whoami", "GET", "/v3/whoami", VIEWER, Together, || get(together::whoami)),
         route("together_clusters", "GET", "/v1/compute/clusters", VIEWER, Together, || get(together::clusters)),

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::Tokens;
+use crate::config::tokens::Token;
 use crate::domain::alert::Joined;
 use crate::domain::*;
 use crate::engine::settings::Source;
@@ -166,16 +167,18 @@ fn token(role: &str) -> String {
 }
 
 fn everybody() -> Tokens {
-    let all = Role::ALL.map(|role| {
-        let principal = Principal { name: role.as_str().into(), role, clusters: None };
-        (Sha256::digest(token(role.as_str())).into(), principal)
-    });
+    let all = Role::ALL.map(|role| Principal { name: role.as_str().into(), role, clusters: None });
     let narrow = Principal {
         name: "narrow".into(),
         role: Role::Admin,
         clusters: Some([ClusterId::parse("c-2").unwrap()].into()),
     };
-    Tokens(all.into_iter().chain([(Sha256::digest(token("narrow")).into(), narrow)]).collect())
+    let tokens = all.into_iter().chain([narrow]).map(|principal| Token {
+        hash: Sha256::digest(token(&principal.name)).into(),
+        until: None,
+        principal: Arc::new(principal),
+    });
+    Tokens { tokens: tokens.collect(), clients: vec![] }
 }
 
 fn source() -> Source {
@@ -195,6 +198,8 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
         instances: vec![instance()],
+        http_sd: Default::default(),
+        mapping: Default::default(),
         watched: Default::default(),
         digest: String::new(),
     }

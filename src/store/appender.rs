@@ -1,6 +1,7 @@
 //! The writer's port to the store: see the past, stage the steps of a turn, commit it.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::room::Room;
 use super::sentinel::{Mark, Sentinel};
 use super::{Port, StoreError};
 use crate::clock::Stopwatch;
-use crate::domain::Timestamp;
+use crate::domain::{Role, Timestamp};
 use crate::engine::{Change, EffectKind, Past, PastKey};
 use crate::writer::Cause;
 
@@ -53,8 +54,13 @@ pub struct Appender {
 #[derive(Serialize)]
 struct Recorded<'a> {
     principal: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }
 
 impl Port for Appender {
@@ -71,7 +77,9 @@ impl Port for Appender {
         let staged = self.entries.len();
         self.entries.extend(changes.iter().map(codec::encode));
         let entries = &self.entries[staged..];
-        let recorded = Recorded { principal: &cause.principal, request_id: cause.request_id.as_deref(), kind };
+        let Cause { principal, request_id, role, address } = cause;
+        let request_id = request_id.as_deref();
+        let recorded = Recorded { principal, request_id, kind, role: *role, address: *address };
         self.draft.add(&recorded, entries);
         self.overlay.put(self.journal.seq() + 1, entries);
     }

@@ -19,7 +19,7 @@ fn opened(dir: &Path) -> Opened {
 }
 
 fn stage(appender: &mut Appender, changes: &[Change]) {
-    appender.stage(&Cause { principal: "ann".to_owned(), request_id: None }, "test", changes);
+    appender.stage(&Cause::of("ann"), "test", changes);
 }
 
 fn commit(appender: &mut Appender, changes: &[Change]) -> u64 {
@@ -95,7 +95,7 @@ fn one_commit_is_one_sync_and_an_empty_turn_is_none() {
 fn the_journal_says_who_did_what() {
     let dir = tempfile::tempdir().unwrap();
     let mut appender = opened(dir.path()).appender;
-    let cause = Cause { principal: "ann".to_owned(), request_id: Some("r-1".to_owned()) };
+    let cause = Cause { request_id: Some("r-1".to_owned()), ..Cause::of("ann") };
     appender.stage(&cause, "asked", &[Change::Hold(Box::new(samples::hold(1)))]);
     appender.commit(at(7)).unwrap();
     appender.close().unwrap();

@@ -11,7 +11,7 @@ use crate::support::site::{MAIN, Site};
 const TOKENS: &str = "config/tokens.toml";
 
 /// Makes a token and puts it into the site's file; what the program prints is the token.
-fn new_token(site: &Site, role: &str, name: &str, clusters: &[&str]) -> String {
+pub fn new_token(site: &Site, role: &str, name: &str, clusters: &[&str]) -> String {
     let mut command = remedyd();
     command.args(["token", "new", "--role", role, "--name", name, "--tokens-file"]).arg(site.path(TOKENS));
     for cluster in clusters {
@@ -25,7 +25,7 @@ fn new_token(site: &Site, role: &str, name: &str, clusters: &[&str]) -> String {
 }
 
 /// A site with two clusters and a file of tokens.
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::webhook_only();
     site.change(MAIN, "# tokens_file = \"tokens.toml\"", "tokens_file = \"tokens.toml\"");
     site.append(MAIN, "[clusters.train-b]\nact = \"rehearse\"");

@@ -9,11 +9,13 @@
 //!
 //! All numbers are big-endian. The CRC finds an accident, the chain finds a record that was exchanged.
 
+use std::net::IpAddr;
+
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::Timestamp;
+use crate::domain::{Role, Timestamp};
 use crate::store::codec::Entry;
 
 /// The hash over everything up to and including a record.
@@ -38,6 +40,19 @@ pub struct RecordedCause {
     pub request_id: Option<String>,
     /// Which kind of input it was.
     pub kind: String,
+    /// What they were let in as, where somebody asked.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// Where they asked from; nothing on a socket file.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+}
+
+impl RecordedCause {
+    /// What was done without a request.
+    pub fn of(principal: &str, kind: &str) -> Self {
+        Self { principal: principal.to_owned(), request_id: None, kind: kind.to_owned(), role: None, address: None }
+    }
 }
 
 /// The changes of one input.

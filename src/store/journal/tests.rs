@@ -26,7 +26,7 @@ fn draft(seq: u64) -> Draft {
 }
 
 fn cause() -> record::RecordedCause {
-    record::RecordedCause { principal: "ann".into(), request_id: Some("r-1".into()), kind: "approve".into() }
+    record::RecordedCause { request_id: Some("r-1".into()), ..record::RecordedCause::of("ann", "approve") }
 }
 
 fn entries(seq: u64) -> Vec<Entry> {

@@ -112,7 +112,7 @@ pub fn import(dir: &Path, file: &Path) -> Result<Moved, StoreError> {
     Journal::prepare(&journal)?;
     let mut journal = Journal::begin_behind(&journal, seq, chain, head.identity.epoch, SEGMENT_BYTES)?;
     let mut draft = Draft::default();
-    let cause = RecordedCause { principal: SYSTEM.to_owned(), request_id: None, kind: "imported".to_owned() };
+    let cause = RecordedCause::of(SYSTEM, "imported");
     draft.add(&cause, &[codec::encode(&Change::Horizon(Box::new(Horizon::Journal { from: seq + 1 })))]);
     journal.append(draft, at, File::sync_data)?;
     Ok(Moved { rows, bytes, seq })

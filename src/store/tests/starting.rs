@@ -69,7 +69,7 @@ fn behind(dir: &Path, changes: &[Change]) {
     assert!(replay.all(|record| record.is_ok()));
     let mut journal = Journal::resume(&journal, replay.end(), 1, 1 << 20).unwrap();
     let mut draft = Draft::default();
-    let cause = journal::record::RecordedCause { principal: "ann".into(), request_id: None, kind: "test".into() };
+    let cause = journal::record::RecordedCause::of("ann", "test");
     draft.add(&cause, &changes.iter().map(codec::encode).collect::<Vec<_>>());
     journal.append(draft, at(77), fs::File::sync_data).unwrap();
 }

@@ -94,7 +94,7 @@ macro_rules! follows {
     )*};
 }
 
-follows!(IntCounterVec, IntGaugeVec, HistogramVec);
+follows!(GaugeVec, IntCounterVec, IntGaugeVec, HistogramVec);
 
 /// Removes the series of what left the configuration and makes those of what is in it; `further` are the values of the
 /// labels behind the name, one row a series.

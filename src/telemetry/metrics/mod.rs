@@ -4,6 +4,7 @@
 //! them: the number of series is bounded by the configuration and does not grow with the fleet. Children with fixed labels
 //! exist from the start, at zero, so that a rate has a first point to start from.
 
+pub mod access;
 mod alerts;
 mod configuration;
 pub mod connections;
@@ -37,6 +38,8 @@ pub struct Metrics {
     receivers: receivers::Receivers,
     store: store::Store,
     requests: requests::Requests,
+    /// Who comes, and who is not let in.
+    pub access: access::Access,
     /// Below the requests.
     pub connections: connections::Connections,
     /// The label values that the last configuration brought, so that the next can take them away.
@@ -56,6 +59,8 @@ pub struct Known {
     pub drivers: BTreeSet<DriverId>,
     /// `[notices.<id>]`
     pub receivers: BTreeSet<NoticeId>,
+    /// `[tokens.<name>]` and `[clients.<name>]`
+    pub principals: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -83,6 +88,7 @@ impl Metrics {
             receivers: receivers::Receivers::register(&families)?,
             store: store::Store::register(&families)?,
             requests: requests::Requests::register(&families)?,
+            access: access::Access::register(&families)?,
             connections: connections::Connections::register(&families)?,
             known: Mutex::default(),
             registry,
@@ -100,6 +106,7 @@ impl Metrics {
         self.remediations.follow(&known.clusters, &next.clusters);
         self.drivers.follow(&known.drivers, &next.drivers);
         self.receivers.follow(&known.receivers, &next.receivers);
+        self.access.follow(&known.principals, &next.principals);
         *known = next;
     }
 

@@ -55,7 +55,7 @@ fuzz_target!(|script: &[u8]| {
     // What is whole goes on: one more turn, and everything is read again.
     let mut journal = Journal::resume(&dir, end, 1, SEGMENT_BYTES).expect("a journal that ends well goes on");
     let mut draft = Draft::default();
-    let cause = RecordedCause { principal: "ann".into(), request_id: None, kind: "tick".into() };
+    let cause = RecordedCause::of("ann", "tick");
     draft.add(&cause, &[]);
     journal.append(draft, Timestamp::from_micros(1), |_| Ok(())).expect("there is room");
     let again = Journal::read_from(&dir, 1).expect("it was readable").map(|record| record.map(|record| record.seq));
