@@ -13,6 +13,7 @@ mod guard;
 mod native;
 mod native_rows;
 mod native_store;
+mod openapi;
 mod ops;
 pub mod query;
 pub mod routes;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::error::{self, Fault, Kind};
-use super::{Shared, guard, native, native_store, ops, together, webhook};
+use super::{Shared, guard, native, native_store, openapi, ops, together, webhook};
 use crate::domain::Role;
 
 /// How errors are worded.
@@ -88,6 +88,7 @@ pub static ROUTES: &[Route] = {
         route("healthy", "GET", "/-/healthy", None, Problem, || get(ops::healthy)),
         route("ready", "GET", "/-/ready", None, Problem, || get(ops::ready)),
         route("reload", "POST", "/-/reload", ADMIN, Problem, || post(ops::reload)),
+        route("openapi", "GET", "/openapi.json", None, Problem, || get(openapi::openapi)),
         route(METRICS, "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
 
         route("webhook", "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
@@ -121,6 +122,7 @@ pub static ROUTES: &[Route] = {
 
 /// Builds the router from the table.
 pub(super) fn mount(shared: Shared) -> Router {
+    openapi::prepare();
     let mut router = Router::new();
     for route in ROUTES {
         let guarded = || (route.handler)().layer(from_fn_with_state((shared.clone(), route), guard::guard));

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 use tracing::info;
+use utoipa::ToSchema;
 
 use super::auth::Asker;
 use super::error::{Fault, Kind};
@@ -42,11 +43,17 @@ pub(super) const fn room() -> usize {
     ROOM_BYTES / ROOM_UNIT
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// What became of a message's alerts; all of it is on disk.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivered)]
+pub(super) struct Answer {
+    /// How many the message held.
     received: u64,
+    /// How many said something new.
     stored: u64,
+    /// How many were known already.
     merged: u64,
+    /// How many could not be read and wait for a person.
     dead_lettered: u64,
 }
 

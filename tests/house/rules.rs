@@ -45,12 +45,13 @@ const ROOMS: [(&str, &[&str]); 17] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
     ("http_body_util", &["http"]),
     ("tower", &["http"]),
+    ("utoipa", &["http"]),
     ("reqwest", &["providers"]),
     ("rustls", &["providers", "http"]),
     ("sled", &["store"]),
