@@ -23,7 +23,7 @@ const TURNS: u64 = 1_000_000;
 const FIND_WITHIN: u64 = 100_000;
 const THREADS: usize = 2;
 /// A run in which one of these is rare proves little.
-const MUST_TRY: [&str; 16] = [
+const MUST_TRY: [&str; 18] = [
     "acts",
     "Alertmanager restarts",
     "approve",
@@ -32,6 +32,7 @@ const MUST_TRY: [&str; 16] = [
     "hold",
     "kills",
     "messages",
+    "pause",
     "power cuts",
     "Prometheus outages",
     "races",
@@ -39,6 +40,7 @@ const MUST_TRY: [&str; 16] = [
     "reject",
     "reloads",
     "restores",
+    "resume",
     "reviews that came too late",
 ];
 

@@ -204,8 +204,8 @@ impl Arena {
             Runner::Approve => approve(None),
             Runner::ApproveAsSeen => approve(Some(version)),
             Runner::ApproveOlder => approve(Some(version - 1)),
-            Runner::Reject => Command::Reject { selector: selector.clone(), comment },
-            Runner::Cancel => Command::Cancel { selector: selector.clone() },
+            Runner::Reject => Command::Reject { selector: selector.clone(), comment, seen_version: None },
+            Runner::Cancel => Command::Cancel { selector: selector.clone(), comment, seen_version: None },
             Runner::Create => Command::Create {
                 cluster_id: cluster().id,
                 instance_id: machine().id,
@@ -289,7 +289,10 @@ impl Arena {
         let live: Vec<RemediationId> = self.engine.memory().remediations().keys().copied().collect();
         for id in live {
             let selector = Selector { cluster_id: None, instance_id: None, remediation: id.to_string() };
-            self.step(Input::Asked(Principal::local(), Command::Cancel { selector }));
+            self.step(Input::Asked(
+                Principal::local(),
+                Command::Cancel { selector, comment: String::new(), seen_version: None },
+            ));
         }
         let calls = self.engine.memory().pending().values().filter(|effect| matches!(effect.kind, EffectKind::Call(_)));
         for effect_id in calls.map(|effect| effect.id).collect::<Vec<_>>() {

@@ -1,12 +1,13 @@
 //! What the writer committed, as metrics and log lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::warn;
 
 use crate::domain::{
-    Execution, HeldWhy, InstanceId, Link, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
+    ClusterId, Execution, HeldWhy, InstanceId, Link, Pause, Remediation, RemediationId, State, Timestamp, Transition,
+    Trigger,
 };
 use crate::engine::memory::Memory;
 use crate::engine::{Change, Decision};
@@ -18,6 +19,7 @@ pub struct Telemetry {
     metrics: Arc<Metrics>,
     live: BTreeMap<RemediationId, State>,
     held: BTreeMap<InstanceId, HeldWhy>,
+    paused: BTreeSet<Option<ClusterId>>,
     /// The automated remediation that this step opened, and when: its first link tells how long detection took.
     opened: Option<(RemediationId, Timestamp)>,
     watchdog: bool,
@@ -28,8 +30,10 @@ impl Telemetry {
     pub fn new(metrics: Arc<Metrics>, memory: &Memory, watchdog: bool) -> Self {
         let live = memory.remediations().iter().map(|(id, record)| (*id, record.remediation.state)).collect();
         let held = memory.held().iter().map(|(id, held)| (id.clone(), held.why.clone())).collect();
-        let telemetry = Self { metrics, live, held, opened: None, watchdog };
+        let paused = BTreeSet::new();
+        let mut telemetry = Self { metrics, live, held, paused, opened: None, watchdog };
         telemetry.execution(memory.execution());
+        memory.pauses().values().for_each(|pause| telemetry.pause(pause));
         telemetry.held.values().for_each(|why| telemetry.metrics.held(why));
         for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
             let count = telemetry.live.values().filter(|live| **live == state).count();
@@ -47,6 +51,22 @@ impl Telemetry {
                 "nothing is acted upon until an admin enables it (`remedyd store enable`): {why}"
             );
         }
+    }
+
+    fn pause(&mut self, row: &Pause) {
+        let (place, by) = (row.place(), &row.paused_by);
+        match &row.resumed {
+            None => {
+                self.paused.insert(row.cluster_id.clone());
+                warn!(principal = by, "nothing begins: {place} is paused by {by}: {}", row.reason);
+            }
+            Some(resumed) => {
+                self.paused.remove(&row.cluster_id);
+                warn!(principal = resumed.by, "{place} is resumed by {}: {}", resumed.by, resumed.reason);
+            }
+        }
+        let clusters = self.paused.iter().flatten().count();
+        self.metrics.set_paused(self.paused.contains(&None), clusters as u64);
     }
 
     fn remediation(&mut self, row: &Remediation) {
@@ -99,6 +119,7 @@ impl Observer for Telemetry {
                 Change::Held(held) => self.held(&held.instance_id, Some(&held.why)),
                 Change::HeldGone(instance) => self.held(instance, None),
                 Change::Execution(row) => self.execution(Some(row)),
+                Change::Pause(row) => self.pause(row),
                 Change::Horizon(_)
                 | Change::Alert(_)
                 | Change::DeadLetter(_)

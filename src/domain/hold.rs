@@ -56,6 +56,8 @@ pub enum HeldWhy {
     Settle,
     /// A hold is set on the node.
     Hold(HoldId),
+    /// An admin has paused everything, or the cluster.
+    Paused,
     /// Another remediation is live on the same host.
     HostBusy(RemediationId),
     /// `auto_remediation_enabled = false` in the inventory.
@@ -74,6 +76,7 @@ impl HeldWhy {
             Self::Cooldown => "cooldown",
             Self::Settle => "settle",
             Self::Hold(_) => "hold",
+            Self::Paused => "paused",
             Self::HostBusy(_) => "host_busy",
             Self::OptedOut => "opted_out",
             Self::NoDriver => "no_driver",

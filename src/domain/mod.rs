@@ -16,6 +16,7 @@ pub mod labels;
 pub mod matcher;
 mod matcher_lexer;
 pub mod mode;
+pub mod pause;
 pub mod principal;
 pub mod remediation;
 pub mod time;
@@ -34,6 +35,7 @@ pub use ids::{
 pub use instance::{Cluster, Instance, NodeMemory, Repair};
 pub use labels::Labels;
 pub use mode::Mode;
+pub use pause::{Pause, Resumed};
 pub use principal::{Principal, Role};
 pub use remediation::{
     Alias, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Record, Remediation, Review, State, Target,

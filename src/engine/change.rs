@@ -3,7 +3,7 @@
 use super::effect::Effect;
 use crate::domain::{
     Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Execution, Held, Hold, Horizon, Instance, InstanceId, Link,
-    NodeMemory, Remediation, Transition,
+    NodeMemory, Pause, Remediation, Transition,
 };
 
 /// One row that is written, or one key that goes.
@@ -23,6 +23,8 @@ pub enum Change {
     Alias(Box<Alias>),
     /// A hold, set or ended.
     Hold(Box<Hold>),
+    /// A kill switch, turned on or off.
+    Pause(Box<Pause>),
     /// What policy wants for an instance and why it waits.
     Held(Box<Held>),
     /// It waits no longer.

@@ -5,7 +5,7 @@ use super::past::PastKey;
 use super::refusal::{Refusal, Reply};
 use super::remediation;
 use super::turn::Turn;
-use super::{execution, holds};
+use super::{execution, holds, pauses};
 use crate::domain::{Principal, RemediationId};
 
 /// The stored rows that a command names.
@@ -16,9 +16,13 @@ pub fn wanted(command: &Command) -> Vec<PastKey> {
         }
         Command::Approve { selector, .. }
         | Command::Reject { selector, .. }
-        | Command::Cancel { selector }
+        | Command::Cancel { selector, .. }
         | Command::Abort { selector, .. } => named(selector),
-        Command::Hold { .. } | Command::Unhold { .. } | Command::Enable => Vec::new(),
+        Command::Hold { .. }
+        | Command::Unhold { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::Enable => Vec::new(),
     }
 }
 
@@ -46,11 +50,17 @@ pub fn take(turn: &mut Turn<'_>, principal: &Principal, command: Command) -> Res
         Command::Approve { selector, mode, comment, seen_version } => {
             remediation::approve(turn, principal, &selector, mode, &comment, seen_version)
         }
-        Command::Reject { selector, comment } => remediation::reject(turn, principal, &selector, &comment),
-        Command::Cancel { selector } => remediation::cancel(turn, principal, &selector),
+        Command::Reject { selector, comment, seen_version } => {
+            remediation::reject(turn, principal, &selector, &comment, seen_version)
+        }
+        Command::Cancel { selector, comment, seen_version } => {
+            remediation::cancel(turn, principal, &selector, &comment, seen_version)
+        }
         Command::Abort { selector, reason } => remediation::abort(turn, principal, &selector, &reason),
         Command::Hold { instance_id, reason, span } => holds::set(turn, principal, instance_id, reason, span),
         Command::Unhold { hold_id } => holds::lift(turn, principal, hold_id),
+        Command::Pause { cluster_id, reason } => pauses::pause(turn, principal, cluster_id, reason),
+        Command::Resume { cluster_id, reason } => pauses::resume(turn, principal, cluster_id, reason),
         Command::Enable => execution::enable(turn, principal),
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::execution;
 use super::memory::Memory;
 use super::settings::{Limits, Policy};
+use super::{execution, pauses};
 use crate::domain::{ClusterId, HeldWhy, Instance, Mode, Remediation, State, Timestamp};
 
 /// The lightest mode that is at least as heavy as `wanted` and that a driver can do.
@@ -31,6 +31,9 @@ pub fn may_open(
 ) -> Result<(), (HeldWhy, Option<Timestamp>)> {
     if !instance.auto_remediation_enabled {
         return Err((HeldWhy::OptedOut, None));
+    }
+    if pauses::on(memory, &instance.cluster_id).is_some() {
+        return Err((HeldWhy::Paused, None));
     }
     if let Some(hold) = memory.hold_on(&instance.id) {
         return Err((HeldWhy::Hold(hold.id), Some(hold.expires_at)));
@@ -72,6 +75,7 @@ const fn starts_cooldown(state: State) -> bool {
 /// May an approved repair start now? `Err` says in words what it waits for.
 pub fn may_start(memory: &Memory, limits: &Limits, remediation: &Remediation) -> Result<(), String> {
     execution::may_act(memory)?;
+    pauses::may_begin(memory, remediation.cluster_id())?;
     if let Some(hold) = memory.hold_on(remediation.instance_id()) {
         return Err(format!("the node is held until {}: {}", hold.expires_at, hold.reason));
     }

@@ -179,11 +179,17 @@ pub enum Command {
         selector: Selector,
         /// What the reviewer wrote.
         comment: String,
+        /// The version that the reviewer saw, where the dialect carries one.
+        seen_version: Option<u64>,
     },
     /// Call off what has not begun.
     Cancel {
         /// Which.
         selector: Selector,
+        /// Why.
+        comment: String,
+        /// The version that the caller saw, where the dialect carries one.
+        seen_version: Option<u64>,
     },
     /// Stop what has begun: it is undone where it can be.
     Abort {
@@ -206,6 +212,20 @@ pub enum Command {
         /// Which.
         hold_id: HoldId,
     },
+    /// Let nothing new begin.
+    Pause {
+        /// Where; nothing means everywhere.
+        cluster_id: Option<ClusterId>,
+        /// Why.
+        reason: String,
+    },
+    /// Let it begin again.
+    Resume {
+        /// Where; nothing means everywhere.
+        cluster_id: Option<ClusterId>,
+        /// Why.
+        reason: String,
+    },
     /// Let a copied or restored store act again.
     Enable,
 }
@@ -221,6 +241,8 @@ impl Command {
             Self::Abort { .. } => "abort",
             Self::Hold { .. } => "hold",
             Self::Unhold { .. } => "unhold",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
             Self::Enable => "enable",
         }
     }

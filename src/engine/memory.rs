@@ -12,7 +12,8 @@ use super::names::NameIndex;
 use super::retention;
 use crate::domain::{
     Alert, AlertState, Cluster, ClusterId, EffectId, Execution, Held, Hold, HoldId, Horizon, Horizons, HostId,
-    Identity, Instance, InstanceId, Link, NodeMemory, Record, Remediation, RemediationId, State, Timestamp, Trigger,
+    Identity, Instance, InstanceId, Link, NodeMemory, Pause, Record, Remediation, RemediationId, State, Timestamp,
+    Trigger,
 };
 
 /// Who is due at a moment.
@@ -46,6 +47,8 @@ pub struct Memory {
     holds_on: BTreeMap<InstanceId, BTreeSet<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
     nodes: BTreeMap<InstanceId, NodeMemory>,
+    /// The switches that are on.
+    pauses: BTreeMap<Option<ClusterId>, Pause>,
     execution: Option<Execution>,
     horizons: Horizons,
     pending: BTreeMap<EffectId, Effect>,
@@ -60,6 +63,7 @@ impl Memory {
             Change::Remediation(row) => self.apply_remediation(row),
             Change::Link(link) => self.apply_link(link),
             Change::Hold(hold) => self.apply_hold(hold),
+            Change::Pause(pause) => self.apply_pause(pause),
             Change::Held(held) => self.apply_held(&held.instance_id, Some(held)),
             Change::HeldGone(instance) => self.apply_held(instance, None),
             Change::Instance(instance) => self.apply_instance(&instance.id, Some(instance)),
@@ -159,6 +163,13 @@ impl Memory {
             self.holds_on.entry(hold.instance_id.clone()).or_default().insert(hold.id);
             self.holds.insert(hold.id, hold.clone());
         }
+    }
+
+    fn apply_pause(&mut self, pause: &Pause) {
+        match pause.resumed {
+            None => self.pauses.insert(pause.cluster_id.clone(), pause.clone()),
+            Some(_) => self.pauses.remove(&pause.cluster_id),
+        };
     }
 
     fn apply_held(&mut self, instance: &InstanceId, held: Option<&Held>) {
@@ -285,6 +296,11 @@ impl Memory {
     /// An instance's last repairs.
     pub fn node(&self, instance: &InstanceId) -> Option<&NodeMemory> {
         self.nodes.get(instance)
+    }
+
+    /// The kill switches that are on, by where; the one for everything is under nothing.
+    pub fn pauses(&self) -> &BTreeMap<Option<ClusterId>, Pause> {
+        &self.pauses
     }
 
     /// What was last said about the right to act; nothing where it was never lost.

@@ -21,6 +21,7 @@ mod lifecycle;
 pub mod memory;
 pub mod names;
 pub mod past;
+mod pauses;
 mod plan;
 mod policy;
 pub mod refusal;

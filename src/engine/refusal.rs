@@ -1,6 +1,6 @@
 //! What the engine answers, and the refusals that a caller can act on.
 
-use crate::domain::{Hold, Mode, Record, RemediationId, State};
+use crate::domain::{Hold, Mode, Pause, Record, RemediationId, State, Timestamp};
 
 /// The answer to one input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Reply {
     Remediation(Box<Record>),
     /// The hold after a hold or unhold.
     Hold(Box<Hold>),
+    /// The switch after a pause or resume.
+    Pause(Box<Pause>),
     /// Nothing was changed, and why.
     Refused(Refusal),
 }
@@ -73,13 +75,17 @@ pub enum Refusal {
         /// The mode that it has.
         mode: Mode,
     },
-    /// The approver saw an older version.
-    #[error("remediation {id} is at version {version}; version {seen} was approved: look again")]
+    /// The caller saw an older version.
+    #[error("remediation {id} has changed since version {seen}: it is {} as {mode}, version {version}; look again", state.as_str())]
     VersionChanged {
         /// Which.
         id: RemediationId,
         /// Its version.
         version: u64,
+        /// Where it stands.
+        state: State,
+        /// What it does.
+        mode: Mode,
         /// The version that was sent.
         seen: u64,
     },
@@ -91,7 +97,27 @@ pub enum Refusal {
         /// Why.
         reason: String,
         /// Until when.
-        until: crate::domain::Timestamp,
+        until: Timestamp,
+    },
+    /// An admin has paused everything, or the cluster.
+    #[error("{place} is paused by {by} since {since}: {reason}")]
+    Paused {
+        /// `everything` or `cluster train-a`.
+        place: String,
+        /// Why.
+        reason: String,
+        /// Who paused it.
+        by: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// What should go on again is not paused.
+    #[error("{}", not_paused(cluster.as_deref(), everywhere.as_deref()))]
+    NotPaused {
+        /// Which cluster was named; nothing for everything.
+        cluster: Option<String>,
+        /// Who has paused everything, where somebody has.
+        everywhere: Option<String>,
     },
     /// The client's own id stands for another request.
     #[error("remediation_id `{alias}` already names remediation {id}, which was asked for differently")]
@@ -119,6 +145,14 @@ pub enum Refusal {
         /// What is missing.
         needed: &'static str,
     },
+}
+
+fn not_paused(cluster: Option<&str>, everywhere: Option<&str>) -> String {
+    match (cluster, everywhere) {
+        (None, _) => "not everything is paused; a cluster may be: name it".to_owned(),
+        (Some(cluster), None) => format!("cluster {cluster} is not paused"),
+        (Some(cluster), Some(by)) => format!("cluster {cluster} is not paused by itself; everything is, by {by}"),
+    }
 }
 
 /// What the caller probably meant.

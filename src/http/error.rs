@@ -76,7 +76,9 @@ impl From<Refusal> for Fault {
             | Refusal::HostBusy { .. }
             | Refusal::ModeRaised { .. }
             | Refusal::VersionChanged { .. }
-            | Refusal::Held { .. } => Kind::Precondition,
+            | Refusal::Held { .. }
+            | Refusal::Paused { .. }
+            | Refusal::NotPaused { .. } => Kind::Precondition,
             Refusal::AliasTaken { .. } => Kind::Taken,
             Refusal::Invalid { .. } => Kind::Invalid,
             Refusal::NotAllowed { .. } => Kind::NotAllowed,

@@ -11,6 +11,7 @@ mod body;
 pub mod error;
 mod guard;
 mod native;
+mod native_commands;
 mod native_rows;
 mod native_store;
 mod openapi;
@@ -103,7 +104,11 @@ impl Shared {
         let input = Input::Asked(asker.principal.as_ref().clone(), command);
         match self.inlet.submit(asker.cause(), input).await? {
             Reply::Refused(refusal) => Err(refusal.into()),
-            reply @ (Reply::Done | Reply::Received { .. } | Reply::Remediation(_) | Reply::Hold(_)) => Ok(reply),
+            reply @ (Reply::Done
+            | Reply::Received { .. }
+            | Reply::Remediation(_)
+            | Reply::Hold(_)
+            | Reply::Pause(_)) => Ok(reply),
         }
     }
 }

@@ -187,7 +187,7 @@ pub(super) async fn abort(
     let selector = Selector { cluster_id: None, instance_id: None, remediation: id };
     match shared.ask(&asker, Command::Abort { selector, reason }).await? {
         Reply::Remediation(record) => Ok(super::json(&rows::Remediation::new(&record))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Refused(_) => {
+        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
         }
     }
@@ -258,7 +258,7 @@ pub(super) async fn unhold(
 fn held(reply: Reply) -> Result<Hold, Fault> {
     match reply {
         Reply::Hold(hold) => Ok(*hold),
-        Reply::Done | Reply::Received { .. } | Reply::Remediation(_) | Reply::Refused(_) => {
+        Reply::Done | Reply::Received { .. } | Reply::Remediation(_) | Reply::Pause(_) | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a hold with no hold"))
         }
     }

@@ -240,6 +240,7 @@ impl<'a> Held<'a> {
             | HeldWhy::For
             | HeldWhy::Cooldown
             | HeldWhy::Settle
+            | HeldWhy::Paused
             | HeldWhy::OptedOut
             | HeldWhy::NoDriver
             | HeldWhy::ContactSupport => None,

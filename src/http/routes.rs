@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::error::{self, Fault, Kind};
-use super::{Shared, guard, native, native_store, openapi, ops, together, webhook};
+use super::{Shared, guard, native, native_commands, native_store, openapi, ops, together, webhook};
 use crate::domain::Role;
 
 /// How errors are worded.
@@ -100,10 +100,18 @@ pub static ROUTES: &[Route] = {
         route("remediations", "GET", "/api/v1/remediations", VIEWER, Problem, || get(native::remediations)),
         route("remediation", "GET", "/api/v1/remediations/{id}", VIEWER, Problem, || get(native::remediation)),
         route("history", "GET", "/api/v1/remediations/{id}/history", VIEWER, Problem, || get(native::history)),
+        route("create", "POST", "/api/v1/remediations", OPERATOR, Problem, || post(native_commands::create)),
+        route("approve", "POST", "/api/v1/remediations/{id}/approve", APPROVER, Problem, || post(native_commands::approve)),
+        route("reject", "POST", "/api/v1/remediations/{id}/reject", APPROVER, Problem, || post(native_commands::reject)),
+        route("cancel", "POST", "/api/v1/remediations/{id}/cancel", OPERATOR, Problem, || post(native_commands::cancel)),
         route("abort", "POST", "/api/v1/remediations/{id}/abort", OPERATOR, Problem, || post(native::abort)),
         route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
         route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
         route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),
+
+        route("pauses", "GET", "/api/v1/pauses", VIEWER, Problem, || get(native_commands::pauses)),
+        route("pause", "POST", "/api/v1/pause", ADMIN, Problem, || post(native_commands::pause)),
+        route("resume", "POST", "/api/v1/resume", ADMIN, Problem, || post(native_commands::resume)),
 
         route("store", "GET", "/api/v1/store", VIEWER, Problem, || get(native_store::store)),
         route("enable", "POST", "/api/v1/store/enable", ADMIN, Problem, || post(native_store::enable)),

@@ -1,6 +1,7 @@
 //! The router with a real store and a writer that gives canned replies: what reaches it, and how its answers are worded.
 
 mod access;
+mod commands;
 mod native;
 mod together;
 mod webhook;

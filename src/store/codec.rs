@@ -54,6 +54,7 @@ pub fn encode(change: &Change) -> Entry {
         Change::NodeMemory(row) => Some(pack(row)),
         Change::Execution(row) => Some(pack(row)),
         Change::Horizon(row) => Some(pack(row)),
+        Change::Pause(row) => Some(pack(row)),
         Change::Pending(row) => Some(pack(row)),
         Change::HeldGone(_) | Change::InstanceGone(_) | Change::ClusterGone(_) | Change::Settled(_) => None,
     };
@@ -88,6 +89,7 @@ fn stored(kind: Kind, key: &[u8], value: &[u8]) -> Result<Change, BadRow> {
         Kind::Held => Change::Held(unpack(key, value)?),
         Kind::Execution => Change::Execution(unpack(key, value)?),
         Kind::Horizon => Change::Horizon(unpack(key, value)?),
+        Kind::Pause => Change::Pause(unpack(key, value)?),
         Kind::Pending => Change::Pending(unpack(key, value)?),
         Kind::DeadLetter => Change::DeadLetter(unpack(key, value)?),
     })
@@ -114,6 +116,7 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
         | Kind::Alert
         | Kind::Execution
         | Kind::Horizon
+        | Kind::Pause
         | Kind::DeadLetter => Err(BadRow::new(key, "rows of its kind are never removed")),
     }
 }

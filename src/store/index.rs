@@ -88,6 +88,7 @@ pub fn has(key: &[u8]) -> bool {
             | Kind::Held
             | Kind::Execution
             | Kind::Horizon
+            | Kind::Pause
             | Kind::Pending,
         ) => false,
     }
@@ -112,6 +113,7 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
         | Change::NodeMemory(_)
         | Change::Execution(_)
         | Change::Horizon(_)
+        | Change::Pause(_)
         | Change::Pending(_)
         | Change::Settled(_) => Vec::new(),
     };

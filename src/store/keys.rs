@@ -40,11 +40,13 @@ pub enum Kind {
     Execution = 0x0d,
     /// How far back the past reaches: one row for each horizon.
     Horizon = 0x0e,
+    /// A kill switch, by its cluster; the one for everything has the empty name.
+    Pause = 0x0f,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Cluster,
         Self::Instance,
         Self::NodeMemory,
@@ -59,6 +61,7 @@ impl Kind {
         Self::DeadLetter,
         Self::Execution,
         Self::Horizon,
+        Self::Pause,
     ];
 
     /// The kind of the row at `key`; nothing for an index, a note of the store or an unknown byte.
@@ -84,6 +87,7 @@ impl Kind {
             Self::DeadLetter => "dead_letter",
             Self::Execution => "execution",
             Self::Horizon => "horizon",
+            Self::Pause => "pause",
         }
     }
 
@@ -123,6 +127,7 @@ pub fn of(change: &Change) -> Bytes {
         Change::HeldGone(id) => held(id),
         Change::Execution(_) => execution(),
         Change::Horizon(row) => horizon(row),
+        Change::Pause(row) => named(Kind::Pause, row.cluster_id.as_ref().map_or("", ClusterId::as_str)),
         Change::Pending(row) => pending(row.id),
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),

@@ -12,7 +12,7 @@ use crate::engine::Change;
 /// A row cannot be read, or an index names one that is not there.
 pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
     let mut live = Vec::new();
-    for kind in [Kind::Execution, Kind::Horizon, Kind::Cluster, Kind::Instance, Kind::NodeMemory] {
+    for kind in [Kind::Execution, Kind::Horizon, Kind::Pause, Kind::Cluster, Kind::Instance, Kind::NodeMemory] {
         under(db, &[kind.byte()], &mut live)?;
     }
     named(db, Index::HoldLive, &mut live)?;

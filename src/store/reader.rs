@@ -18,7 +18,7 @@ use super::query::{AlertFilter, Cursor, HoldFilter, InstanceFilter, Order, Page,
 use super::scan::Scan;
 use crate::domain::{
     Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Execution, Held, Hold, Horizon, Horizons, Instance,
-    InstanceId, Record, Remediation, RemediationId, State, Transition,
+    InstanceId, Pause, Record, Remediation, RemediationId, State, Transition,
 };
 
 /// How long a question waits for sled; usually it is there at once.
@@ -107,6 +107,14 @@ impl Reader {
     /// What was last said about the right to act; nothing where it was never lost.
     pub fn execution(&self) -> Result<Option<Execution>, ReadError> {
         self.get(&keys::execution())
+    }
+
+    /// Every kill switch as it was last turned, the one for everything first; which the asker sees, since all stand under
+    /// that one.
+    pub fn pauses(&self, visible: &Visible) -> Result<Vec<Pause>, ReadError> {
+        let mut pauses: Vec<Pause> = self.under(&[Kind::Pause.byte()])?;
+        pauses.retain(|pause| pause.cluster_id.as_ref().is_none_or(|cluster| sees(visible, cluster)));
+        Ok(pauses)
     }
 
     /// The remediation with its links.

@@ -224,6 +224,8 @@ pub fn every_row() -> Vec<Change> {
         Change::Horizon(Box::new(Horizon::Remediations { before: at(-9), moved_at: at(1) })),
         Change::Horizon(Box::new(Horizon::Alerts { before: at(-9), moved_at: at(1) })),
         Change::Horizon(Box::new(Horizon::Journal { from: 1 })),
+        Change::Pause(Box::new(pause(None))),
+        Change::Pause(Box::new(pause(Some("train-a")))),
         Change::Pending(Box::new(effect(1))),
         Change::DeadLetter(Box::new(dead_letter(1))),
     ]
@@ -235,6 +237,16 @@ pub fn execution() -> Execution {
         disabled_because: Some("it was copied".to_owned()),
         changed_at: at(1),
         changed_by: "remedyd".to_owned(),
+    }
+}
+
+pub fn pause(cluster: Option<&str>) -> Pause {
+    Pause {
+        cluster_id: cluster.map(cluster_id),
+        reason: "power work in hall 2".to_owned(),
+        paused_by: "ann".to_owned(),
+        paused_at: at(1),
+        resumed: None,
     }
 }
 

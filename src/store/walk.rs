@@ -176,6 +176,7 @@ impl Walk {
             | Change::NodeMemory(_)
             | Change::Execution(_)
             | Change::Horizon(_)
+            | Change::Pause(_)
             | Change::Pending(_)
             | Change::Settled(_) => Ok(false),
         }

@@ -44,6 +44,8 @@ const DETECTION: Named =
     ("remedyd_detection_to_open_seconds", "From the start of the alert that opened a proposal to the proposal.");
 const DECISIONS: Named = ("remedyd_decisions_total", "What policy did with a matching alert, by rule and decision.");
 const HELD: Named = ("remedyd_held", "Nodes for which policy wants something that waits, by what is in the way.");
+const PAUSED: Named =
+    ("remedyd_paused", "Kill switches that are on: whether the one for everything is, and how many clusters' are.");
 const FSYNC: Named = ("remedyd_journal_fsync_seconds", "How long the journal's fdatasync took.");
 const LAG: Named = ("remedyd_store_applied_lag_changes", "Committed changes that readers cannot see yet.");
 const EXECUTION: Named = (
@@ -69,8 +71,8 @@ const DETECTION_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
 const PATIENT_BUCKETS: &[f64] = &[5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0, 86400.0];
 
 /// The values of `held{reason}`; [`HeldWhy::as_str`] gives nothing else.
-const HELD_REASONS: [&str; 8] =
-    ["for", "cooldown", "settle", "hold", "host_busy", "opted_out", "no_driver", "contact_support"];
+const HELD_REASONS: [&str; 9] =
+    ["for", "cooldown", "settle", "hold", "paused", "host_busy", "opted_out", "no_driver", "contact_support"];
 
 /// How many alerts of one delivery went where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,7 @@ pub struct Metrics {
     detection: Histogram,
     decisions: IntCounterVec,
     held: IntGaugeVec,
+    paused: IntGaugeVec,
     fsync: Histogram,
     lag: IntGauge,
     execution: IntGauge,
@@ -156,6 +159,7 @@ impl Metrics {
             detection: registered.histogram(DETECTION, DETECTION_BUCKETS)?,
             decisions: registered.counters(DECISIONS, &["rule", "decision"])?,
             held: registered.int_gauges(HELD, &["reason"])?,
+            paused: registered.int_gauges(PAUSED, &["scope"])?,
             fsync: registered.histogram(FSYNC, FSYNC_BUCKETS)?,
             lag: registered.int_gauge(LAG)?,
             execution: registered.int_gauge(EXECUTION)?,
@@ -189,6 +193,7 @@ impl Metrics {
         for reason in HELD_REASONS {
             self.held.with_label_values(&[reason]);
         }
+        self.set_paused(false, 0);
     }
 
     /// A configuration is in force since `now`: its sources, rules and receivers get their series, those that left it
@@ -280,6 +285,12 @@ impl Metrics {
     /// A node waits for `why` no longer.
     pub fn unheld(&self, why: &HeldWhy) {
         self.held.with_label_values(&[why.as_str()]).dec();
+    }
+
+    /// Which kill switches are on: the one for everything, and so many of single clusters.
+    pub fn set_paused(&self, is_everything: bool, clusters: u64) {
+        self.paused.with_label_values(&["everything"]).set(is_everything.into());
+        self.paused.with_label_values(&["cluster"]).set(i64::try_from(clusters).unwrap_or(i64::MAX));
     }
 
     /// The journal was synced.
@@ -462,7 +473,14 @@ mod tests {
     fn every_reason_to_hold_has_its_series() {
         let metrics = Metrics::new(Timestamp::from_micros(0));
         let before = text(&metrics).matches("remedyd_held{").count();
-        for why in [HeldWhy::For, HeldWhy::Cooldown, HeldWhy::Settle, HeldWhy::OptedOut, HeldWhy::ContactSupport] {
+        for why in [
+            HeldWhy::For,
+            HeldWhy::Cooldown,
+            HeldWhy::Settle,
+            HeldWhy::Paused,
+            HeldWhy::OptedOut,
+            HeldWhy::ContactSupport,
+        ] {
             metrics.held(&why);
             metrics.unheld(&why);
         }

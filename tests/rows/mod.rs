@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use remedyd::domain::{
-    Alert, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Record, Remediation, RemediationId,
-    Transition,
+    Alert, ClusterId, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Pause, Record, Remediation,
+    RemediationId, Transition,
 };
 use remedyd::engine::{Change, Past, PastKey};
 
@@ -23,6 +23,7 @@ const DEAD_LETTER: u8 = 10;
 const EXECUTION: u8 = 12;
 const HORIZON: u8 = 13;
 const TRANSITION: u8 = 11;
+const PAUSE: u8 = 14;
 
 /// The latest row of every key.
 #[derive(Clone, Default)]
@@ -47,6 +48,7 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::HeldGone(id) => ((HELD, text(id.as_str())), false),
         Change::Execution(_) => ((EXECUTION, Vec::new()), true),
         Change::Horizon(row) => ((HORIZON, vec![horizon(row)]), true),
+        Change::Pause(row) => ((PAUSE, text(row.cluster_id.as_ref().map_or("", ClusterId::as_str))), true),
         Change::Pending(row) => ((PENDING, row.id.as_bytes().to_vec()), true),
         Change::Settled(id) => ((PENDING, id.as_bytes().to_vec()), false),
         Change::Alias(row) => ((ALIAS, text(&format!("{} {}", row.cluster_id, row.alias))), true),
@@ -186,6 +188,14 @@ impl Rows {
     pub fn holds(&self) -> impl Iterator<Item = &Hold> {
         self.of_kind(HOLD).filter_map(|change| match change {
             Change::Hold(row) => Some(&**row).filter(|row| row.ended.is_none()),
+            _ => None,
+        })
+    }
+
+    /// Every kill switch that is on.
+    pub fn pauses(&self) -> impl Iterator<Item = &Pause> {
+        self.of_kind(PAUSE).filter_map(|change| match change {
+            Change::Pause(row) => Some(&**row).filter(|row| row.resumed.is_none()),
             _ => None,
         })
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::daemon::{Ack, Errand, SLOWEST_LOOK};
 use super::rows::{Key, Rows};
-use super::world::{Turned, World};
+use super::world::{SYNC_WITHIN, Turned, World};
 
 /// What the judge remembers: no more than what can be read from the rows, what callers were told, and what
 /// sources said.
@@ -30,6 +30,8 @@ pub struct Judge {
     asserted: BTreeMap<Identity, Timestamp>,
     /// Until when a node is held, as the one who holds it was told.
     held: BTreeMap<InstanceId, Timestamp>,
+    /// Since when a kill switch is on, as the one who turned it was told.
+    paused: BTreeMap<Option<ClusterId>, Timestamp>,
     /// When its sources truly stood by the evidence of a remediation.
     pub confirmed: BTreeMap<RemediationId, Timestamp>,
     /// Of which remediations the sources truly showed none of the alerts, when they were last asked.
@@ -77,7 +79,13 @@ impl Judge {
         self.told.clear();
         self.won.clear();
         self.held = rows.holds().map(|hold| (hold.instance_id.clone(), hold.expires_at)).collect();
+        self.paused = rows.pauses().map(|pause| (pause.cluster_id.clone(), now)).collect();
         self.disabled_since.get_or_insert(now);
+    }
+
+    /// Somebody turns a switch off: from here on it may be.
+    pub fn resumes(&mut self, cluster: &Option<ClusterId>) {
+        self.paused.remove(cluster);
     }
 
     /// An admin says so.
@@ -171,6 +179,7 @@ impl World {
                 | Change::Horizon(_)
                 | Change::Alias(_)
                 | Change::Hold(_)
+                | Change::Pause(_)
                 | Change::Instance(_)
                 | Change::InstanceGone(_)
                 | Change::Cluster(_)
@@ -205,6 +214,10 @@ impl World {
                     held.until.is_some_and(|until| until > self.clock())
                 }
                 HeldWhy::Hold(id) => memory.holds().contains_key(id),
+                HeldWhy::Paused => {
+                    let cluster = Some(held.cluster_id.clone());
+                    memory.pauses().contains_key(&None) || memory.pauses().contains_key(&cluster)
+                }
                 HeldWhy::HostBusy(id) => memory.remediations().contains_key(id),
                 HeldWhy::OptedOut => {
                     self.site.instance(&held.instance_id).is_some_and(|there| !there.auto_remediation_enabled)
@@ -284,6 +297,9 @@ impl World {
             self.check_evidence(&row)?;
             self.check_hold(&row)?;
         }
+        if step.from.is_none() || step.to == State::Running {
+            self.check_pause(row.cluster_id(), || format!("{id} goes ahead"))?;
+        }
         if step.to == State::Running {
             self.check_hold(&row)?;
             self.check_start(&row)?;
@@ -327,6 +343,11 @@ impl World {
         self.must("I26", until.is_none(), || {
             format!("{} goes ahead on {}, held until {until:?}", row.id, row.instance_id())
         })
+    }
+
+    fn check_pause(&self, cluster: &ClusterId, what: impl FnOnce() -> String) -> Turned {
+        let on = [None, Some(cluster.clone())].into_iter().find(|switch| self.judge.paused.contains_key(switch));
+        self.must("I26", on.is_none(), || format!("{} in {cluster} while {on:?} is paused", what()))
     }
 
     fn check_start(&self, row: &Remediation) -> Turned {
@@ -439,6 +460,12 @@ impl World {
             format!("a call of {id} leaves a restored store that no admin has enabled")
         })?;
         let Some(row) = row.filter(|_| call.verb == CallVerb::Act) else { return Ok(()) };
+        // One that was decided before may leave with the same batch as the answer to whoever paused.
+        let cluster = row.cluster_id().clone();
+        let is_late = |since: &Timestamp| self.now > since.plus(SYNC_WITHIN);
+        let on =
+            [None, Some(cluster.clone())].into_iter().find(|switch| self.judge.paused.get(switch).is_some_and(is_late));
+        self.must("I26", on.is_none(), || format!("an act of {id} leaves in {cluster} while {on:?} is paused"))?;
         let target = (&call.target.instance_id, &call.target.host_id, &call.target.generation);
         let approved = (&row.target.instance_id, &row.target.host_id, &row.target.generation);
         self.must("I19", target == approved, || format!("{id} is about {approved:?} and calls for {target:?}"))?;
@@ -458,7 +485,7 @@ impl World {
                 let received = message.shown().len() as u64;
                 let sum = match reply {
                     Reply::Received { stored, merged, dead_lettered } => stored + merged + dead_lettered,
-                    Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Refused(_) => 0,
+                    Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => 0,
                 };
                 self.must("I33", sum == received, || format!("{received} alerts were sent, {sum} are accounted for"))?;
                 self.acknowledged(message);
@@ -496,6 +523,12 @@ impl World {
                 match hold.ended {
                     None => drop(self.judge.held.insert(hold.instance_id.clone(), hold.expires_at)),
                     Some(_) => drop(self.judge.held.remove(&hold.instance_id)),
+                }
+                Ok(())
+            }
+            Reply::Pause(pause) => {
+                if pause.resumed.is_none() {
+                    self.judge.paused.entry(pause.cluster_id.clone()).or_insert(self.now);
                 }
                 Ok(())
             }

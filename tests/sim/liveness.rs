@@ -31,6 +31,7 @@ impl World {
         self.site.restore();
         self.reload()?;
         self.lift_all()?;
+        self.resume_all()?;
         // Everything that fires is said again, and confirmed by being said once more.
         self.advance(REPEAT_INTERVAL * 2 + PATIENCE)?;
         self.check_l1()?;
@@ -67,7 +68,11 @@ impl World {
             let held = memory.held().get(&instance.id);
             let says_until = held.is_some_and(|held| match held.why {
                 HeldWhy::For | HeldWhy::Cooldown | HeldWhy::Settle | HeldWhy::Hold(_) => held.until.is_some(),
-                HeldWhy::HostBusy(_) | HeldWhy::OptedOut | HeldWhy::NoDriver | HeldWhy::ContactSupport => true,
+                HeldWhy::Paused
+                | HeldWhy::HostBusy(_)
+                | HeldWhy::OptedOut
+                | HeldWhy::NoDriver
+                | HeldWhy::ContactSupport => true,
             });
             self.must("L1", is_linked || says_until, || {
                 let (sign, xid) = (signal.sign.name, signal.sign.xid);

@@ -12,7 +12,7 @@ use remedyd::domain::{
 };
 use remedyd::engine::{Effect, EffectKind, Look, LookPurpose, NoticeEvent};
 
-use super::daemon::Ack;
+use super::daemon::{Ack, Errand};
 use super::world::{Turned, World};
 
 /// Reminders closer together than this do not move when an alert was last seen.
@@ -168,6 +168,8 @@ impl World {
                     Some(_) | None => self.model.doubts.entry(*id).or_insert((at, at)).1 = at,
                 }
             }
+            // Time that was paused is no doubt either.
+            Ack::Person(Errand { verb: "pause" | "resume", .. }) => self.model.doubts.clear(),
             Ack::Nobody | Ack::Person(_) => {}
         }
     }
@@ -320,8 +322,10 @@ impl World {
             told.state != State::AutoResolved && !mode.is_heavier_than(told.mode) && now < told.at.plus(policy.cooldown)
         });
         let is_held = self.daemon.rows.holds().any(|hold| hold.instance_id == instance.id && now < hold.expires_at);
+        let stops = |switch: &Option<ClusterId>| switch.as_ref().is_none_or(|cluster| *cluster == instance.cluster_id);
+        let is_paused = self.daemon.rows.pauses().any(|pause| stops(&pause.cluster_id));
         let is_busy = self.model.live().any(|(_, told)| told.host == instance.host_id);
-        let has_reason = settles || cools || is_held || is_busy || !instance.auto_remediation_enabled;
+        let has_reason = settles || cools || is_held || is_paused || is_busy || !instance.auto_remediation_enabled;
         self.must("due", has_reason, || {
             let names: Vec<String> = wants.iter().map(|(signal, _)| self.name_of(*signal)).collect();
             format!("{names:?} call for {mode} on {}, and nothing is in the way", instance.id)

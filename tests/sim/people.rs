@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use remedyd::domain::{InstanceId, Mode, Principal, RemediationId, Role, State};
+use remedyd::domain::{ClusterId, InstanceId, Mode, Principal, RemediationId, Role, State};
 use remedyd::engine::{Command, Input, Selector};
 
 use super::daemon::{Ack, Errand};
-use super::world::{Turned, World};
+use super::world::{Coming, Turned, World};
 
 impl World {
     /// One person does one thing.
     pub fn person(&mut self) -> Turned {
-        match self.dice.upto(0, 11) {
+        match self.dice.upto(0, 12) {
             0..=5 => {
                 let about = self.some_remediation();
                 self.reviews(about)
@@ -21,6 +21,7 @@ impl World {
             8 => self.holds(),
             9 if self.judge.disabled_since.is_some() => self.enables(Role::Approver),
             9 => self.lifts(),
+            10 => self.switches(),
             // The fast one: whatever waits is approved.
             _ => self.approve_all(),
         }
@@ -64,8 +65,8 @@ impl World {
                     version.filter(|_| self.dice.one_in(2)).map(|now| if is_old { now.saturating_sub(1) } else { now });
                 Command::Approve { selector, mode, comment, seen_version }
             }
-            6 | 7 => Command::Reject { selector, comment },
-            _ => Command::Cancel { selector },
+            6 | 7 => Command::Reject { selector, comment, seen_version: version },
+            _ => Command::Cancel { selector, comment, seen_version: None },
         };
         self.asks(command, Some(id))
     }
@@ -106,6 +107,36 @@ impl World {
         self.asks(Command::Unhold { hold_id: hold.id }, None)
     }
 
+    /// The kill switch, of everything or of one cluster. Mostly it is turned off again soon.
+    fn switches(&mut self) -> Turned {
+        let on: Vec<Option<ClusterId>> = self.daemon.engine.memory().pauses().keys().cloned().collect();
+        if !on.is_empty() {
+            let cluster_id = self.dice.one_of(on).flatten();
+            return self.resumes(cluster_id);
+        }
+        let of_node = self.dice.one_of(self.site.instances.clone()).map(|instance| instance.cluster_id);
+        let cluster_id = of_node.filter(|_| !self.dice.one_in(3));
+        if !self.dice.one_in(4) {
+            let after = self.within(Duration::from_secs(10), Duration::from_secs(900));
+            self.later(after, Coming::Resume(cluster_id.clone()));
+        }
+        let command = Command::Pause { cluster_id, reason: "power work".into() };
+        self.asks_as(Role::Admin, command, None)
+    }
+
+    pub fn resumes(&mut self, cluster_id: Option<ClusterId>) -> Turned {
+        self.judge.resumes(&cluster_id);
+        self.asks_as(Role::Admin, Command::Resume { cluster_id, reason: "done".into() }, None)
+    }
+
+    /// Turns every kill switch off.
+    pub fn resume_all(&mut self) -> Turned {
+        for cluster_id in self.daemon.engine.memory().pauses().keys().cloned().collect::<Vec<_>>() {
+            self.resumes(cluster_id)?;
+        }
+        Ok(())
+    }
+
     /// Approves everything that waits, as it is.
     pub fn approve_all(&mut self) -> Turned {
         for (id, version) in self.waiting() {
@@ -132,10 +163,14 @@ impl World {
     }
 
     fn asks(&mut self, command: Command, about: Option<RemediationId>) -> Turned {
+        self.asks_as(Role::Approver, command, about)
+    }
+
+    fn asks_as(&mut self, role: Role, command: Command, about: Option<RemediationId>) -> Turned {
         let name = ["ann", "ben", "eve"][self.dice.upto(0, 2) as usize].to_owned();
         let verb = command.verb();
         self.tally.count(verb);
-        let principal = Principal { name, role: Role::Approver, clusters: None };
+        let principal = Principal { name, role, clusters: None };
         let (seen, mode) = match &command {
             Command::Approve { seen_version, mode, .. } => (*seen_version, *mode),
             Command::Create { mode, .. } => (None, Some(*mode)),
@@ -144,6 +179,8 @@ impl World {
             | Command::Abort { .. }
             | Command::Hold { .. }
             | Command::Unhold { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
             | Command::Enable => (None, None),
         };
         self.turn(Input::Asked(principal, command), Ack::Person(Errand { verb, about, seen, mode }))

@@ -43,6 +43,7 @@ pub enum Deed {
     LoseSynced,
     Miscount,
     HoldNotStored,
+    PauseNotStored,
     PendingNotStored,
     HeldNotStored,
     RuleOffUnknown,
@@ -58,7 +59,7 @@ pub enum Deed {
     OtherDriver,
 }
 
-pub static ALL: [Sabotage; 35] = [
+pub static ALL: [Sabotage; 36] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -79,6 +80,7 @@ pub static ALL: [Sabotage; 35] = [
     one("I24", "a node's repairs are not stored", Deed::RepairsNotStored),
     one("I25", "a node's repairs are not stored", Deed::RepairsNotStored),
     one("I26", "a hold is not stored", Deed::HoldNotStored),
+    one("I26", "a kill switch is not stored", Deed::PauseNotStored),
     one("I29", "the disk loses a batch that it said was synced", Deed::LoseSynced),
     one("I28", "a call names another driver", Deed::OtherDriver),
     one("I30", "half of a turn reaches the disk", Deed::TornTurn),
@@ -121,6 +123,7 @@ impl World {
             Deed::LinkNotStored => step.changes.retain(|change| !matches!(change, Change::Link(_))),
             Deed::RepairsNotStored => step.changes.retain(|change| !matches!(change, Change::NodeMemory(_))),
             Deed::HoldNotStored => step.changes.retain(|change| !matches!(change, Change::Hold(_))),
+            Deed::PauseNotStored => step.changes.retain(|change| !matches!(change, Change::Pause(_))),
             Deed::PendingNotStored => step.changes.retain(|change| !matches!(change, Change::Pending(_))),
             Deed::HeldNotStored => step.changes.retain(|change| !matches!(change, Change::Held(_))),
             Deed::EndNotStored => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use remedyd::domain::{Role, Timestamp};
+use remedyd::domain::{ClusterId, Role, Timestamp};
 use remedyd::engine::{Effect, Input};
 
 use super::Violation;
@@ -25,7 +25,7 @@ pub type Turned = Result<(), Violation>;
 /// Runs begin here: far enough from zero that a time of a source can lie before it.
 const START: i64 = 1_800_000_000_000_000;
 /// A batch is on disk after this at the latest.
-const SYNC_WITHIN: Duration = Duration::from_millis(20);
+pub const SYNC_WITHIN: Duration = Duration::from_millis(20);
 /// Lines of a trace that are kept.
 const TRACED: usize = 60;
 
@@ -115,6 +115,8 @@ pub enum Coming {
     },
     /// An admin lets a restored store act.
     Enable,
+    /// What was paused is over.
+    Resume(Option<ClusterId>),
 }
 
 impl World {
@@ -349,6 +351,7 @@ impl World {
                     return self.turn(input, Ack::Nobody);
                 }
             }
+            Coming::Resume(cluster_id) => return self.resumes(cluster_id),
             Coming::Enable => return self.enables(Role::Admin),
             Coming::Look { effect, life } => return self.looked(&effect, life),
             Coming::Start { life } => {

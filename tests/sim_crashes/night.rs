@@ -340,8 +340,8 @@ impl Night {
             (Happens::Hold, _) => {
                 Command::Hold { instance_id, reason: "hands off".into(), span: Duration::from_secs(7200) }
             }
-            (Happens::Reject, Some(id)) => Command::Reject { selector: selector(id), comment },
-            (Happens::Cancel, Some(id)) => Command::Cancel { selector: selector(id) },
+            (Happens::Reject, Some(id)) => Command::Reject { selector: selector(id), comment, seen_version: None },
+            (Happens::Cancel, Some(id)) => Command::Cancel { selector: selector(id), comment, seen_version: None },
             (_, Some(id)) => Command::Approve { selector: selector(id), mode: None, comment, seen_version: None },
             // What they saw is over: they asked before, and the answer was lost.
             (_, None) if self.rows.remediations().next().is_some() => return,

@@ -51,6 +51,7 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         "create" => world.create(rest),
         "hold" => world.hold(rest),
         "unhold" => world.unhold(rest[0]),
+        "pause" | "resume" => world.switch(verb, rest),
         "restored" => {
             world.restored();
             Ok(())

@@ -300,12 +300,12 @@ impl World {
         let seen_version = options.get("version").map(|text| text.parse().unwrap());
         let command = match verb {
             "approve" => Command::Approve { selector, mode, comment, seen_version },
-            "reject" => Command::Reject { selector, comment },
+            "reject" => Command::Reject { selector, comment, seen_version },
             "abort" => {
                 let reason = options.get("reason").cloned().unwrap_or_else(|| "wrong node".to_owned());
                 Command::Abort { selector, reason }
             }
-            _ => Command::Cancel { selector },
+            _ => Command::Cancel { selector, comment, seen_version },
         };
         self.ask(Principal::local(), command)
     }
@@ -337,6 +337,21 @@ impl World {
         let instance = InstanceId::parse(id).unwrap();
         let hold_id = self.engine.memory().hold_on(&instance).ok_or("it is not held")?.id;
         self.ask(Principal::local(), Command::Unhold { hold_id })
+    }
+
+    /// `pause [CLUSTER] [by=CLUSTER]`, `resume [CLUSTER]`; `by=` names the cluster of the asker's token.
+    pub fn switch(&mut self, verb: &str, words: &[&str]) -> Result<(), String> {
+        let (named, options): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| !word.contains('='));
+        let cluster = |id: &str| ClusterId::parse(id).map_err(|error| error.to_string());
+        let cluster_id = named.first().map(|id| cluster(id)).transpose()?;
+        let clusters = pairs(&options)?.get("by").map(|id| cluster(id)).transpose()?;
+        let principal = Principal { clusters: clusters.map(|id| [id].into()), ..Principal::local() };
+        let reason = "power work".to_owned();
+        let command = match verb {
+            "pause" => Command::Pause { cluster_id, reason },
+            _ => Command::Resume { cluster_id, reason },
+        };
+        self.ask(principal, command)
     }
 
     /// `look active|silenced|absent|unreachable`
@@ -382,7 +397,7 @@ impl World {
     ///
     /// A call that was out is asked about. So that the story goes on as it was told, the backend knows nothing of it yet
     /// and it is called again, with the same key: one act, however often the daemon restarts. After an abort it is not
-    /// called again: the question stays, and the story's answer is the answer to that. What was being undone stands as yet.
+    /// called again, nor while something is paused: the question stays, and the story's answer is the answer to that. What was being undone stands as yet.
     pub fn restart(&mut self) {
         let was = self.waiting_call();
         self.begin(None);
@@ -393,7 +408,7 @@ impl World {
         if was.as_deref() == Some("undo") {
             assert_eq!(self.waiting_call().as_deref(), Some("query"), "an undoing that was out is asked about first");
             self.answer_call(&["done"]).unwrap();
-        } else if was.as_deref() == Some("act") && !is_aborted {
+        } else if was.as_deref() == Some("act") && !is_aborted && self.engine.memory().pauses().is_empty() {
             assert_eq!(self.waiting_call().as_deref(), Some("query"), "a call that was out is asked about first");
             self.answer_call(&["absent"]).unwrap();
             self.acts -= usize::from(self.waiting_call().as_deref() == Some("act"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::effect::{Call, CallVerb, EffectKind};
 use super::super::lifecycle::{Verb, amend, transit};
 use super::super::turn::Turn;
-use super::super::{execution, holds};
+use super::super::{execution, holds, pauses};
 use super::start::{ASK_AGAIN, call, same_machine};
 use super::{fail, undo};
 use crate::domain::{Attempt, FailureCode, Instance, Mode, Outcome, Remediation, RemediationId, State, Timestamp};
@@ -180,6 +180,13 @@ pub fn retry(turn: &mut Turn<'_>, id: RemediationId) {
     }
     if now >= attempt.deadline {
         return fail(turn, id, FailureCode::NotReady, "the step's deadline passed before the act happened".to_owned());
+    }
+    if let Err(why) = pauses::may_begin(turn.memory(), row.cluster_id()) {
+        let next_try = Some(now.plus(ASK_AGAIN));
+        return amend(turn, id, |row| {
+            row.waits_for = Some(why);
+            row.next_try = next_try;
+        });
     }
     match same_machine(turn, &row.target).cloned() {
         Ok(instance) => again(turn, &row, Some(&instance), &attempt, CallVerb::Act, attempt.deadline),

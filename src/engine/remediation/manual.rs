@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::lifecycle::{Verb, begin, transit};
 use super::super::refusal::{Refusal, Reply};
 use super::super::turn::Turn;
-use super::super::{check_text, require};
+use super::super::{check_text, pauses, require};
 use super::links::link;
 use super::open::blank;
 use super::review::{check_mode, reply};
@@ -64,6 +64,10 @@ pub fn create(turn: &mut Turn<'_>, principal: &Principal, wanted: &Wanted<'_>) -
         let host = instance.host_id.to_string();
         let is_foreign = !principal.sees(live.remediation.cluster_id());
         return Err(if is_foreign { Refusal::HostBusy { host } } else { busy(live, format!("host {host}")) });
+    }
+    if let Some(pause) = pauses::on(turn.memory(), cluster_id) {
+        let (place, reason, by) = (pause.place().to_string(), pause.reason.clone(), pause.paused_by.clone());
+        return Err(Refusal::Paused { place, reason, by, since: pause.paused_at });
     }
     if let Some(hold) = turn.memory().hold_on(&instance.id) {
         let (instance, reason) = (instance.id.to_string(), hold.reason.clone());

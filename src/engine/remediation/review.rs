@@ -41,11 +41,8 @@ pub fn approve(
     comment: &str,
     seen_version: Option<u64>,
 ) -> Result<Reply, Refusal> {
-    let record = reviewable(turn, principal, selector, Verb::Approve, Role::Approver, comment)?;
+    let record = reviewable(turn, principal, selector, Verb::Approve, Role::Approver, comment, seen_version)?;
     let row = record.remediation;
-    if let Some(seen) = seen_version.filter(|seen| *seen != row.version) {
-        return Err(Refusal::VersionChanged { id: row.id, version: row.version, seen });
-    }
     let was_raised = row.raised_at.is_some_and(|at| turn.now() < at.plus(RAISE_NOTICE));
     if mode.is_none() && seen_version.is_none() && was_raised {
         return Err(Refusal::ModeRaised { id: row.id, mode: row.mode });
@@ -74,8 +71,9 @@ pub fn reject(
     principal: &Principal,
     selector: &Selector,
     comment: &str,
+    seen_version: Option<u64>,
 ) -> Result<Reply, Refusal> {
-    let record = reviewable(turn, principal, selector, Verb::Reject, Role::Approver, comment)?;
+    let record = reviewable(turn, principal, selector, Verb::Reject, Role::Approver, comment, seen_version)?;
     let review = Review { by: principal.name.clone(), at: turn.now(), comment: comment.to_owned() };
     let id = record.remediation.id;
     let note = format!("rejected by {}", principal.name);
@@ -87,17 +85,24 @@ pub fn reject(
 }
 
 /// An operator calls off what has not begun.
-pub fn cancel(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector) -> Result<Reply, Refusal> {
-    let record = reviewable(turn, principal, selector, Verb::Cancel, Role::Operator, "")?;
+pub fn cancel(
+    turn: &mut Turn<'_>,
+    principal: &Principal,
+    selector: &Selector,
+    comment: &str,
+    seen_version: Option<u64>,
+) -> Result<Reply, Refusal> {
+    let record = reviewable(turn, principal, selector, Verb::Cancel, Role::Operator, comment, seen_version)?;
     let id = record.remediation.id;
-    let note = format!("cancelled by {}", principal.name);
-    transit(turn, id, Verb::Cancel, &principal.name, &note, |row| row.note = Some(note.clone()));
+    let note = format!("cancelled by {}: {comment}", principal.name);
+    let note = note.trim_end_matches(": ");
+    transit(turn, id, Verb::Cancel, &principal.name, note, |row| row.note = Some(note.to_owned()));
     Ok(reply(turn, id, record.links))
 }
 
 /// An operator stops what has begun. To say it once more changes nothing.
 pub fn abort(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector, reason: &str) -> Result<Reply, Refusal> {
-    let record = reviewable(turn, principal, selector, Verb::Abort, Role::Operator, "")?;
+    let record = reviewable(turn, principal, selector, Verb::Abort, Role::Operator, "", None)?;
     check_text("reason", reason)?;
     if reason.trim().is_empty() {
         return Err(Refusal::Invalid { field: "reason", why: "say why it has to stop".to_owned() });
@@ -117,7 +122,8 @@ pub fn abort(turn: &mut Turn<'_>, principal: &Principal, selector: &Selector, re
     Ok(reply(turn, id, record.links))
 }
 
-/// What all of them ask first: it exists, the caller has the role, the text is not a book, the state allows it.
+/// What all of them ask first: it exists, the caller has the role, the text is not a book, the state allows it, and it is
+/// what the caller saw.
 fn reviewable(
     turn: &Turn<'_>,
     principal: &Principal,
@@ -125,6 +131,7 @@ fn reviewable(
     verb: Verb,
     role: Role,
     comment: &str,
+    seen_version: Option<u64>,
 ) -> Result<Record, Refusal> {
     let record = find(turn, principal, selector)?;
     require(principal, role, verb.as_str())?;
@@ -133,6 +140,10 @@ fn reviewable(
     if next(row.state, verb).is_none() {
         let (verb, allowed) = (verb.participle(), verb.allowed());
         return Err(Refusal::WrongState { id: row.id, state: row.state, verb, allowed });
+    }
+    if let Some(seen) = seen_version.filter(|seen| *seen != row.version) {
+        let (id, version, state, mode) = (row.id, row.version, row.state, row.mode);
+        return Err(Refusal::VersionChanged { id, version, state, mode, seen });
     }
     Ok(record)
 }

@@ -12,7 +12,7 @@ use super::words::one_of;
 use crate::domain::{AlertState, Mode, Severity, State, Trigger};
 use crate::http::error::Kind;
 use crate::http::together::{cluster, lists, render, whoami};
-use crate::http::{native, native_rows as rows, together, webhook};
+use crate::http::{native, native_commands as commands, native_rows as rows, together, webhook};
 
 /// What the document as a whole is about.
 pub(super) const ABOUT: &str = "Remediation daemon for GPU clusters: alerts come in, one proposal opens, a person \
@@ -133,7 +133,7 @@ fn title(status: StatusCode) -> &'static str {
 
 /// Every description.
 pub(super) fn all() -> Vec<Described> {
-    [operations(), alerts(), remediations(), store(), together_reads(), together_commands()]
+    [operations(), alerts(), remediations(), commands(), pauses(), store(), together_reads(), together_commands()]
         .into_iter()
         .flatten()
         .collect()
@@ -264,6 +264,58 @@ fn remediations() -> Vec<Described> {
             Kind::Precondition,
             Kind::Unavailable,
         ]),
+    ]
+}
+
+fn commands() -> Vec<Described> {
+    let post = |path, summary, about| {
+        Described::new(REMEDIATIONS, "POST", path, summary, about).refuses(&[
+            Kind::NotFound,
+            Kind::Precondition,
+            Kind::Unavailable,
+        ])
+    };
+    vec![
+        post(
+            "/api/v1/remediations",
+            "Create a remediation",
+            "It goes to PENDING at once. Under an id of the client's own the same request gives the same remediation.",
+        )
+        .reads::<commands::NewRemediation>(Required::True)
+        .gives::<rows::Remediation<'_>>(StatusCode::CREATED)
+        .refuses(&[Kind::Taken, Kind::Damaged]),
+        post(
+            "/api/v1/remediations/{id}/approve",
+            "Approve a proposal, as it was seen",
+            "Only in PENDING_APPROVAL, and only the version that is sent. host_power_cycle is no mode to approve with.",
+        )
+        .reads::<commands::Approval>(Required::True)
+        .gives::<rows::Remediation<'_>>(StatusCode::OK),
+        post("/api/v1/remediations/{id}/reject", "Reject a proposal", "Only in PENDING_APPROVAL.")
+            .reads::<commands::Refusal>(Required::False)
+            .gives::<rows::Remediation<'_>>(StatusCode::OK),
+        post("/api/v1/remediations/{id}/cancel", "Cancel a remediation", "Only in PENDING_APPROVAL or PENDING.")
+            .reads::<commands::Refusal>(Required::False)
+            .gives::<rows::Remediation<'_>>(StatusCode::OK),
+    ]
+}
+
+fn pauses() -> Vec<Described> {
+    let post = |path, summary, about| {
+        Described::new(OPERATIONS, "POST", path, summary, about)
+            .gives::<commands::PauseRow<'_>>(StatusCode::OK)
+            .refuses(&[Kind::NotFound, Kind::Precondition, Kind::Unavailable])
+    };
+    vec![
+        Described::new(OPERATIONS, "GET", "/api/v1/pauses", "The kill switches that are on", "")
+            .takes([truth("ended", "Also those that were turned off.")])
+            .gives::<commands::Pauses<'_>>(StatusCode::OK)
+            .refuses(&[Kind::Invalid])
+            .refuses(STORED),
+        post("/api/v1/pause", "Turn a kill switch on: nothing begins", "In one cluster, or everywhere.")
+            .reads::<commands::NewPause>(Required::True),
+        post("/api/v1/resume", "Turn a kill switch off", "Of one cluster, or the one for everything.")
+            .reads::<commands::Resumption>(Required::False),
     ]
 }
 

@@ -68,12 +68,13 @@ words!(/// Who wanted it, as Together calls it.
 words!(/// How bad an alert is, as Together calls it.
     TogetherSeverity, "TogetherSeverity", domain::Severity::ALL.map(lists::severity_name));
 
-fn held_because() -> [&'static str; 8] {
+fn held_because() -> [&'static str; 9] {
     let nobody = uuid::Uuid::nil();
     let all = [
         HeldWhy::For,
         HeldWhy::Cooldown,
         HeldWhy::Settle,
+        HeldWhy::Paused,
         HeldWhy::Hold(HoldId::new(nobody)),
         HeldWhy::HostBusy(RemediationId::new(nobody)),
         HeldWhy::OptedOut,

@@ -45,9 +45,9 @@ async fn commands_carry_what_the_client_sent() {
         [
             approve("x/y", Some(Mode::VmOnly), "go"),
             approve("x", None, ""),
-            Command::Reject { selector: select(Some("i-7"), "x"), comment: String::new() },
-            Command::Cancel { selector: select(Some("i-7"), "x") },
-            Command::Cancel { selector: select(None, "x") },
+            Command::Reject { selector: select(Some("i-7"), "x"), comment: String::new(), seen_version: None },
+            Command::Cancel { selector: select(Some("i-7"), "x"), comment: String::new(), seen_version: None },
+            Command::Cancel { selector: select(None, "x"), comment: String::new(), seen_version: None },
             create(false),
             create(true),
         ]
@@ -89,8 +89,9 @@ async fn each_refusal_has_its_code_and_both_forms() {
         (Refusal::WrongState { id, state: State::Running, verb: "approved", allowed: "PENDING_APPROVAL" }, 9, 400),
         (Refusal::Busy { id, state: State::Running, mode: Mode::VmOnly, place }, 9, 400),
         (Refusal::ModeRaised { id, mode: Mode::VmOnly }, 9, 400),
-        (Refusal::VersionChanged { id, version: 2, seen: 1 }, 9, 400),
+        (Refusal::VersionChanged { id, version: 2, state: State::Pending, mode: Mode::VmOnly, seen: 1 }, 9, 400),
         (Refusal::Held { instance: "i-7".into(), reason: "x".into(), until: at(1) }, 9, 400),
+        (Refusal::Paused { place: "everything".into(), reason: "x".into(), by: "ann".into(), since: at(1) }, 9, 400),
         (Refusal::AliasTaken { alias: "k".into(), id }, 6, 409),
         (Refusal::Invalid { field: "mode", why: "no".into() }, 3, 400),
         (Refusal::NotAllowed { principal: "p".into(), verb: "approve", needed: "approver" }, 7, 403),

@@ -203,7 +203,7 @@ pub(super) async fn reject(
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
     let body: Reject = body::object(request).await?;
     let comment = text("comment", body.comment)?;
-    answer(shared.ask(&asker, Command::Reject { selector, comment }).await?)
+    answer(shared.ask(&asker, Command::Reject { selector, comment, seen_version: None }).await?)
 }
 
 /// Nothing is read; other versions' clients may send an object.
@@ -220,13 +220,13 @@ pub(super) async fn cancel(
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
     let Cancel {} = body::object(request).await?;
-    answer(shared.ask(&asker, Command::Cancel { selector }).await?)
+    answer(shared.ask(&asker, Command::Cancel { selector, comment: String::new(), seen_version: None }).await?)
 }
 
 fn answer(reply: Reply) -> Result<Response, Fault> {
     match reply {
         Reply::Remediation(record) => Ok(super::json(&Remediation::whole(&record))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Refused(_) => {
+        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command with no remediation"))
         }
     }
