@@ -171,7 +171,8 @@ pub(super) async fn history(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAbort {
-    /// Why, in words; goes into the history.
+    /// Why, in words; goes into the history. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
 }
 
@@ -228,9 +229,11 @@ pub(super) async fn holds(
 pub(super) struct NewHold {
     /// The node.
     instance_id: String,
-    /// Why, in words.
+    /// Why, in words. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
-    /// How long: whole numbers with d, h, m, s or ms, largest first, such as `1h30m`.
+    /// How long, more than nothing and at most 90 days: whole numbers with d, h, m, s or ms, largest first, such as `1h30m`.
+    #[schema(pattern = r"^(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?$", min_length = 2)]
     r#for: String,
 }
 

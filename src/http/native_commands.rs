@@ -31,10 +31,12 @@ pub struct NewRemediation {
     /// What is to be done.
     #[schema(value_type = words::Mode)]
     mode: String,
-    /// Why, in words.
+    /// Why, in words. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     reason: String,
     /// The client's own id, unique in the cluster: the same request under the same id opens one remediation.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,128}$")]
     remediation_id: Option<String>,
 }
 
@@ -69,11 +71,13 @@ pub(super) async fn create(
 pub struct Approval {
     /// The version that the approver saw.
     #[schema(value_type = u64)]
+    #[serde(default, deserialize_with = "body::whole")]
     version: Option<u64>,
     /// Instead of the proposed mode.
     #[schema(value_type = Option<words::Mode>)]
     mode: Option<String>,
-    /// What the approver has to say.
+    /// What the approver has to say. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     comment: String,
 }
@@ -98,8 +102,10 @@ pub(super) async fn approve(
 #[schema(as = Refuse)]
 pub struct Refusal {
     /// The version that the caller saw; without one, whichever it is.
+    #[serde(default, deserialize_with = "body::whole")]
     version: Option<u64>,
-    /// Why.
+    /// Why. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     comment: String,
 }
@@ -132,7 +138,8 @@ pub(super) async fn cancel(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPause {
-    /// Why nothing may begin.
+    /// Why nothing may begin. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
     /// Where; nothing means everywhere.
     cluster_id: Option<String>,
@@ -153,7 +160,8 @@ pub(super) async fn pause(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resumption {
-    /// Why things may begin again.
+    /// Why things may begin again. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     reason: String,
     /// Which switch is turned off; nothing means the one for everything.

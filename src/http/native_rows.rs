@@ -33,14 +33,14 @@ impl Serialize for Pairs<'_> {
     }
 }
 
-/// One page of a list, newest first.
+/// One page of a list.
 macro_rules! page {
-    ($(#[$doc:meta])* $name:ident, $key:literal, $row:ty) => {
+    ($(#[$doc:meta])* $name:ident, $(#[$key:meta])? $rows:ident: $row:ty) => {
         $(#[$doc])*
         #[derive(Serialize, ToSchema)]
         pub(super) struct $name<'a> {
-            #[serde(rename = $key)]
-            rows: Vec<$row>,
+            $(#[$key])?
+            $rows: Vec<$row>,
             /// Whether more follow.
             has_next: bool,
             /// The `page_token` of the next page; empty on the last one.
@@ -48,23 +48,23 @@ macro_rules! page {
         }
 
         impl<'a> $name<'a> {
-            pub(super) fn new(rows: Vec<$row>, has_next: bool, next_page_token: String) -> Self {
-                Self { rows, has_next, next_page_token }
+            pub(super) fn new($rows: Vec<$row>, has_next: bool, next_page_token: String) -> Self {
+                Self { $rows, has_next, next_page_token }
             }
         }
     };
 }
 
 page!(/// One page of alerts, newest first.
-    Alerts, "alerts", Alert<'a>);
+    Alerts, alerts: Alert<'a>);
 page!(/// One page of alerts that could not be read, newest first.
-    DeadLetters, "dead-letters", DeadLetter<'a>);
+    DeadLetters, #[serde(rename = "dead-letters")] dead_letters: DeadLetter<'a>);
 page!(/// One page of instances.
-    Instances, "instances", Instance<'a>);
+    Instances, instances: Instance<'a>);
 page!(/// One page of remediations, newest first.
-    Remediations, "remediations", Remediation<'a>);
+    Remediations, remediations: Remediation<'a>);
 page!(/// One page of holds, newest first.
-    Holds, "holds", Hold<'a>);
+    Holds, holds: Hold<'a>);
 
 /// One episode of an alert.
 #[derive(Serialize, ToSchema)]
@@ -92,10 +92,10 @@ pub(super) struct Alert<'a> {
     /// Silenced or inhibited at its source when we last asked.
     muted: bool,
     /// As the source sent them.
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = words::Texts)]
     labels: Pairs<'a>,
     /// As the source last sent them; over-long values are cut.
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = words::Texts)]
     annotations: Pairs<'a>,
     /// When it began, in the source's time.
     started_at: Shown,

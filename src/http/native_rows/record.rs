@@ -257,7 +257,7 @@ struct LinkedAlert<'a> {
     #[schema(value_type = words::Severity)]
     severity: &'static str,
     /// As the source sent them.
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = words::Texts)]
     annotations: Pairs<'a>,
     annotation: Annotation<'a>,
     started_at: Shown,

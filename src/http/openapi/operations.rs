@@ -194,7 +194,7 @@ fn alerts() -> Vec<Described> {
             query("instance_id", "Only of this instance.", name()),
             query("state", "Only in this state.", one_of(AlertState::ALL.map(AlertState::as_str))),
             query("severity", "Only of this severity.", one_of(Severity::ALL.map(Severity::as_str))),
-            query("alert_name", "Only with this label `alertname`.", text()),
+            query("alert_name", "Only with this label `alertname`.", text().min_length(Some(1))),
             truth("joined", "Only those that joined an instance, or only those that joined none."),
         ]),
         get("/api/v1/dead-letters", "Alerts that could not be read, newest first", "")

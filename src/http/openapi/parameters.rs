@@ -27,9 +27,9 @@ pub(super) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// A name that the configuration may hold; an empty one counts as none.
+/// A name that the configuration may hold.
 pub(super) fn name() -> ObjectBuilder {
-    text().pattern(Some("^[A-Za-z0-9._-]{0,253}$"))
+    text().pattern(Some("^[A-Za-z0-9._-]{1,253}$"))
 }
 
 fn parameter(name: &str, place: ParameterIn, about: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
@@ -50,7 +50,7 @@ pub(super) fn query(name: &str, about: &str, schema: impl Into<RefOr<Schema>>) -
 
 /// A filter that takes several of some names, joined by commas; they are repeated as well, by some clients.
 pub(super) fn any_of(name: &str, about: &str, names: impl IntoIterator<Item = &'static str>) -> Parameter {
-    let list = ArrayBuilder::new().items(one_of(names));
+    let list = ArrayBuilder::new().items(one_of(names)).min_items(Some(1));
     let about = format!("{about} Several are joined by commas or repeated; any of them fits.");
     let mut parameter = query(name, &about, list);
     parameter.style = Some(ParameterStyle::Form);
@@ -69,6 +69,7 @@ pub(super) fn paging() -> [Parameter; 2] {
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(0))
+        .maximum(Some(i64::MAX))
         .default(Some(50.into()));
     [
         query("page_size", "How many rows at most; 0 means 50, and more than 1000 means 1000.", size),

@@ -132,3 +132,15 @@ impl PartialSchema for ProtobufAny {
 }
 
 impl ToSchema for ProtobufAny {}
+
+/// Texts under names, as labels and annotations are.
+pub(in crate::http) enum Texts {}
+
+impl PartialSchema for Texts {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        ObjectBuilder::new().additional_properties(Some(text)).description(Some("Texts under names.")).into()
+    }
+}
+
+impl ToSchema for Texts {}

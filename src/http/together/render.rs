@@ -130,7 +130,7 @@ struct Alert {
     #[schema(value_type = words::TogetherSeverity, read_only)]
     severity: &'static str,
     /// As the source sent them.
-    #[schema(read_only)]
+    #[schema(value_type = words::Texts, read_only)]
     annotations: BTreeMap<String, String>,
     #[schema(read_only)]
     annotation: Annotation,
