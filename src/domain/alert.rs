@@ -18,6 +18,9 @@ pub enum AlertState {
 }
 
 impl AlertState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Firing, Self::Resolved, Self::RefiredUnconfirmed];
+
     /// The name in our own API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,6 +44,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, least first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// The value of the derived label `severity`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 pub mod abort;
 pub mod alert;
+pub mod attempt;
 pub mod decided;
 pub mod execution;
 pub mod hold;
@@ -22,6 +23,7 @@ pub mod time;
 
 pub use abort::{Abort, Undo};
 pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
+pub use attempt::{Attempt, Outcome, Step};
 pub use decided::Decided;
 pub use execution::Execution;
 pub use hold::{Held, HeldWhy, Hold};
@@ -36,7 +38,7 @@ pub use mode::Mode;
 pub use pause::{Pause, Resumed};
 pub use principal::{Principal, Role};
 pub use remediation::{
-    Alias, Attempt, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Outcome, Record, Remediation, Review, State,
-    Step, Target, Transition, Trigger,
+    Alias, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Record, Remediation, Review, State, Target,
+    Transition, Trigger,
 };
 pub use time::Timestamp;

@@ -4,11 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::abort::Abort;
 use super::alert::{Annotation, Severity};
 use super::{
-    AlertId, ClusterId, DriverId, EffectId, HostId, Identity, Instance, InstanceId, Labels, Mode, RemediationId,
-    RuleId, SourceId, Timestamp,
+    AlertId, Attempt, ClusterId, EffectId, HostId, Identity, Instance, InstanceId, Labels, Mode, RemediationId, RuleId,
+    SourceId, Timestamp,
 };
 
 /// Where a remediation stands. Names and order as in Together's API.
@@ -102,6 +101,9 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Manual, Self::Automated];
+
     /// The name in our own API and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -119,6 +121,19 @@ pub enum AutoResolve {
     Alert,
     /// Nothing.
     Never,
+}
+
+impl AutoResolve {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Alert, Self::Never];
+
+    /// The name in rules and in our own API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Never => "never",
+        }
+    }
 }
 
 /// The machine that a remediation is bound to. A change of any part means that it is another machine.
@@ -254,6 +269,23 @@ pub enum DueWhy {
     VerifyWithin,
 }
 
+impl DueWhy {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [Self::Resolve, Self::Expire, Self::Start, Self::Retry, Self::Soak, Self::VerifyWithin];
+
+    /// The name in our own API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Expire => "expire",
+            Self::Start => "start",
+            Self::Retry => "retry",
+            Self::Soak => "soak",
+            Self::VerifyWithin => "verify_within",
+        }
+    }
+}
+
 /// A person's word on a proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
@@ -322,87 +354,6 @@ impl FailureCode {
             Self::Aborted => "ABORTED",
         }
     }
-}
-
-/// A step of a plan. Until plans exist, acting is the only one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// Do what the mode says.
-    Act,
-}
-
-impl Step {
-    /// The name that drivers see.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Act => "act",
-        }
-    }
-}
-
-/// What a driver says of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It happened.
-    Done,
-    /// It did not and will not happen.
-    Refused,
-    /// It did not happen; later it may.
-    Transient,
-    /// Nobody can tell from this answer.
-    Unknown,
-    /// The backend knows no such operation; only in answer to a query.
-    Absent,
-}
-
-impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 5] = [Self::Done, Self::Refused, Self::Transient, Self::Unknown, Self::Absent];
-
-    /// The name in the driver protocol.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Refused => "refused",
-            Self::Transient => "transient",
-            Self::Unknown => "unknown",
-            Self::Absent => "absent",
-        }
-    }
-}
-
-/// One operation at a backend: durable as an intent before the first byte leaves, and completed by its outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The same for every call about this operation; backends tell repeats by it.
-    pub operation_key: String,
-    /// Which driver.
-    pub driver: DriverId,
-    /// Which step.
-    pub step: Step,
-    /// When the intent was written.
-    pub intended_at: Timestamp,
-    /// After this no further call begins.
-    pub deadline: Timestamp,
-    /// How many calls came to nothing: `transient`, `unknown`, or asked about in vain; the back-off's exponent.
-    pub retries: u32,
-    /// Whether the next call must ask (`query`) before it may act or undo.
-    pub must_ask: bool,
-    /// The last answer.
-    pub outcome: Option<Outcome>,
-    /// The last answer's words.
-    pub detail: String,
-    /// The generation that the backend reports after the act.
-    pub generation: Option<String>,
-    /// The boot id that the backend reports after the act.
-    pub boot_id: Option<String>,
-    /// When `done` was reported.
-    pub done_at: Option<Timestamp>,
-    /// A person's word that it is to stop.
-    #[serde(default)]
-    pub abort: Option<Abort>,
 }
 
 /// An alert linked to a remediation: a copy of it as served, one per identity.

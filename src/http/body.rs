@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use tokio::time::timeout;
 
 use super::error::{Fault, Kind};
@@ -78,4 +80,47 @@ pub(super) async fn object<T: DeserializeOwned>(request: Request) -> Result<T, F
         return Err(Fault::invalid("the body is not a JSON object"));
     }
     serde_json::from_slice(text).map_err(|error| Fault::invalid(format!("the body cannot be read: {error}")))
+}
+
+/// A whole number that is not negative. JSON has one kind of number: `3.0` is 3.
+pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    if let Some(whole) = number.as_u64() {
+        return Ok(Some(whole));
+    }
+    // Its text without an exponent and behind the point only zeros; beyond 2^53 a float says no number exactly.
+    let shown = number.as_f64().filter(|float| float.abs() <= 9_007_199_254_740_992.0).map(|float| format!("{float}"));
+    let whole = shown.and_then(|text| text.parse().ok());
+    whole.map(Some).ok_or_else(|| D::Error::custom(format!("`{number}` is no whole number from 0")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Seen {
+        #[serde(default, deserialize_with = "whole")]
+        version: Option<u64>,
+    }
+
+    #[test]
+    fn whole_numbers_come_in_two_spellings() {
+        let read = |text: &str| serde_json::from_str::<Seen>(text).map(|seen| seen.version).ok();
+        for (text, wanted) in [
+            ("{}", Some(None)),
+            (r#"{"version":null}"#, Some(None)),
+            (r#"{"version":3}"#, Some(Some(3))),
+            (r#"{"version":379724.0}"#, Some(Some(379_724))),
+            (r#"{"version":1e3}"#, Some(Some(1000))),
+            (r#"{"version":18446744073709551615}"#, Some(Some(u64::MAX))),
+            (r#"{"version":3.5}"#, None),
+            (r#"{"version":-1}"#, None),
+            (r#"{"version":-1.0}"#, None),
+            (r#"{"version":1e300}"#, None),
+            (r#"{"version":"3"}"#, None),
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::engine::Refusal;
 use crate::store::reader::ReadError;
@@ -152,12 +153,17 @@ pub(super) fn headers(kind: Kind, response: &mut Response) {
 }
 
 /// RFC 9457, with the members that everybody reads.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The status in words.
     title: &'a str,
+    /// The status code.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong, with what, and what to do about it.
     detail: &'a str,
 }
 

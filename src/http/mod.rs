@@ -16,6 +16,7 @@ mod native;
 mod native_commands;
 mod native_rows;
 mod native_store;
+mod openapi;
 mod ops;
 pub mod peer;
 pub mod query;

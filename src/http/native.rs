@@ -6,8 +6,8 @@ use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Asker;
 use super::error::{Fault, Kind};
@@ -23,12 +23,14 @@ use crate::store::query::{AlertFilter, HoldFilter, InstanceFilter, Order, Page, 
 
 type Answer = Result<Response, Fault>;
 
-fn page<T>(kind: &str, page: &Page<T>, question: &Question, row: impl Fn(&T) -> Value) -> Response {
-    super::json(&json!({
-        kind: page.rows.iter().map(row).collect::<Vec<_>>(),
-        "has_next": page.next.is_some(),
-        "next_page_token": question.token(page.next.as_ref()),
-    }))
+fn page<'a, T, R, P: Serialize>(
+    found: &'a Page<T>,
+    question: &Question,
+    row: impl Fn(&'a T) -> R,
+    page: impl FnOnce(Vec<R>, bool, String) -> P,
+) -> Response {
+    let rows = found.rows.iter().map(row).collect();
+    super::json(&page(rows, found.next.is_some(), question.token(found.next.as_ref())))
 }
 
 fn cluster_id(query: &Query) -> Result<Option<ClusterId>, Fault> {
@@ -49,8 +51,6 @@ pub(super) async fn alerts(
     Extension(asker): Extension<Asker>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    const STATES: [AlertState; 3] = [AlertState::Firing, AlertState::Resolved, AlertState::RefiredUnconfirmed];
-    const SEVERITIES: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
     let query = Query::parse(query.as_deref());
     query.only(&[
         "cluster_id",
@@ -62,8 +62,8 @@ pub(super) async fn alerts(
         "page_size",
         "page_token",
     ])?;
-    let state = |text: &str| STATES.into_iter().find(|state| state.as_str() == text);
-    let severity = |text: &str| SEVERITIES.into_iter().find(|severity| severity.as_str() == text);
+    let state = |text: &str| AlertState::ALL.into_iter().find(|state| state.as_str() == text);
+    let severity = |text: &str| Severity::ALL.into_iter().find(|severity| severity.as_str() == text);
     let mut filter = AlertFilter {
         visible: None,
         cluster_id: cluster_id(&query)?,
@@ -77,7 +77,7 @@ pub(super) async fn alerts(
     let paging = query.paging(&question)?;
     filter.visible.clone_from(&asker.principal.clusters);
     let found = shared.read(move |reader| Ok(reader.alerts(&filter, &paging)?)).await?;
-    Ok(page("alerts", &found, &question, rows::alert))
+    Ok(page(&found, &question, rows::Alert::new, rows::Alerts::new))
 }
 
 /// `GET /api/v1/dead-letters`
@@ -92,7 +92,7 @@ pub(super) async fn dead_letters(
     let paging = query.paging(&question)?;
     let visible = asker.principal.clusters.clone();
     let found = shared.read(move |reader| Ok(reader.dead_letters(&visible, &paging)?)).await?;
-    Ok(page("dead-letters", &found, &question, rows::dead_letter))
+    Ok(page(&found, &question, rows::DeadLetter::new, rows::DeadLetters::new))
 }
 
 /// `GET /api/v1/instances`
@@ -109,7 +109,12 @@ pub(super) async fn instances(
     filter.visible.clone_from(&asker.principal.clusters);
     let found = shared.read(move |reader| Ok(reader.instances(&filter, &paging)?)).await?;
     let sees_all = asker.principal.clusters.is_none();
-    Ok(page("instances", &found, &question, |(instance, held)| rows::instance(instance, held.as_ref(), sees_all)))
+    Ok(page(
+        &found,
+        &question,
+        |(instance, held)| rows::Instance::new(instance, held.as_ref(), sees_all),
+        rows::Instances::new,
+    ))
 }
 
 /// `GET /api/v1/remediations`
@@ -120,7 +125,7 @@ pub(super) async fn remediations(
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     query.only(&["cluster_id", "instance_id", "state", "mode", "trigger", "page_size", "page_token"])?;
-    let trigger = |text: &str| [Trigger::Manual, Trigger::Automated].into_iter().find(|known| known.as_str() == text);
+    let trigger = |text: &str| Trigger::ALL.into_iter().find(|known| known.as_str() == text);
     let states = format!("one of {}", RemediationState::ALL.map(RemediationState::as_str).join(", "));
     let modes = format!("one of {}", Mode::ALL.map(Mode::as_str).join(", "));
     let mut filter = RemediationFilter {
@@ -135,7 +140,7 @@ pub(super) async fn remediations(
     let paging = query.paging(&question)?;
     filter.visible.clone_from(&asker.principal.clusters);
     let found = shared.read(move |reader| Ok(reader.remediations(&filter, Order::default(), &paging)?)).await?;
-    Ok(page("remediations", &found, &question, rows::record))
+    Ok(page(&found, &question, rows::Remediation::new, rows::Remediations::new))
 }
 
 /// `GET /api/v1/remediations/{id}`
@@ -145,7 +150,7 @@ pub(super) async fn remediation(
     Segments(id): Segments<String>,
 ) -> Answer {
     let record = shared.read(move |reader| seen(&asker, reader.remediation(known(&id)?)?, &id)).await?;
-    Ok(super::json(&rows::record(&record)))
+    Ok(super::json(&rows::Remediation::new(&record)))
 }
 
 /// `GET /api/v1/remediations/{id}/history`
@@ -159,13 +164,15 @@ pub(super) async fn history(
         seen(&asker, reader.remediation(found)?, &id)?;
         Ok(reader.transitions(found)?)
     });
-    let entries: Vec<_> = entries.await?.into_iter().map(rows::Entry::new).collect();
-    Ok(super::json(&json!({ "history": entries })))
+    Ok(super::json(&rows::History::new(entries.await?)))
 }
 
-#[derive(Deserialize)]
+/// What stops a remediation that has begun.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewAbort {
+pub(super) struct NewAbort {
+    /// Why, in words; goes into the history. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
 }
 
@@ -180,7 +187,7 @@ pub(super) async fn abort(
     let NewAbort { reason } = body::object(request).await?;
     let selector = Selector { cluster_id: None, instance_id: None, remediation: id };
     match shared.ask(&asker, Command::Abort { selector, reason }).await? {
-        Reply::Remediation(record) => Ok(super::json(&rows::record(&record))),
+        Reply::Remediation(record) => Ok(super::json(&rows::Remediation::new(&record))),
         Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
         }
@@ -213,14 +220,20 @@ pub(super) async fn holds(
     let paging = query.paging(&question)?;
     filter.visible.clone_from(&asker.principal.clusters);
     let found = shared.read(move |reader| Ok(reader.holds(&filter, &paging)?)).await?;
-    Ok(page("holds", &found, &question, rows::hold))
+    Ok(page(&found, &question, rows::Hold::new, rows::Holds::new))
 }
 
-#[derive(Deserialize)]
+/// A hold to be set.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewHold {
+pub(super) struct NewHold {
+    /// The node.
     instance_id: String,
+    /// Why, in words. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
+    /// How long, more than nothing and at most 90 days: whole numbers with d, h, m, s or ms, largest first, such as `1h30m`.
+    #[schema(pattern = r"^(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?$", min_length = 2)]
     r#for: String,
 }
 
@@ -231,7 +244,7 @@ pub(super) async fn hold(State(shared): State<Shared>, Extension(asker): Extensi
     let instance_id = InstanceId::parse(&body.instance_id).map_err(unknown)?;
     let span = duration::parse(&body.r#for).map_err(|error| Fault::invalid(format!("for: {error}")))?;
     let reply = shared.ask(&asker, Command::Hold { instance_id, reason: body.reason, span }).await?;
-    Ok((StatusCode::CREATED, super::json(&rows::hold(&held(reply)?))).into_response())
+    Ok((StatusCode::CREATED, super::json(&rows::Hold::new(&held(reply)?))).into_response())
 }
 
 /// `DELETE /api/v1/holds/{id}`
@@ -242,7 +255,7 @@ pub(super) async fn unhold(
 ) -> Answer {
     let hold_id = HoldId::parse(&id).ok_or_else(|| Fault::not_found("hold", &id))?;
     let reply = shared.ask(&asker, Command::Unhold { hold_id }).await?;
-    Ok(super::json(&rows::hold(&held(reply)?)))
+    Ok(super::json(&rows::Hold::new(&held(reply)?)))
 }
 
 fn held(reply: Reply) -> Result<Hold, Fault> {

@@ -8,9 +8,11 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Asker;
 use super::error::{Fault, Kind};
+use super::openapi::words;
 use super::query::{Query, Question};
 use super::{Segments, Shared, Shown, body, native_rows as rows};
 use crate::domain::{ClusterId, InstanceId, Mode, Pause, RemediationId};
@@ -20,19 +22,22 @@ use crate::store::query::Cursor;
 type Answer = Result<Response, Fault>;
 
 /// The body of `POST /api/v1/remediations`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRemediation {
     /// Which machine.
     instance_id: String,
     /// Its cluster; to name it guards against a machine that moved.
     cluster_id: Option<String>,
-    /// `reboot_vm`, `vm_only`, `host_aware`, `host_power_cycle` or `evict_without_replacement`.
+    /// What is to be done.
+    #[schema(value_type = words::Mode)]
     mode: String,
-    /// Why, in words.
+    /// Why, in words. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     reason: String,
     /// The client's own id, unique in the cluster: the same request under the same id opens one remediation.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,128}$")]
     remediation_id: Option<String>,
 }
 
@@ -62,14 +67,18 @@ pub(super) async fn create(
 }
 
 /// The body of `POST /api/v1/remediations/{id}/approve`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The version that the approver saw.
+    #[schema(value_type = u64)]
+    #[serde(default, deserialize_with = "body::whole")]
     version: Option<u64>,
     /// Instead of the proposed mode.
+    #[schema(value_type = Option<words::Mode>)]
     mode: Option<String>,
-    /// What the approver has to say.
+    /// What the approver has to say. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     comment: String,
 }
@@ -89,12 +98,15 @@ pub(super) async fn approve(
 }
 
 /// The body of `POST /api/v1/remediations/{id}/reject` and `…/cancel`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Refuse)]
 pub struct Refusal {
     /// The version that the caller saw; without one, whichever it is.
+    #[serde(default, deserialize_with = "body::whole")]
     version: Option<u64>,
-    /// Why.
+    /// Why. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     comment: String,
 }
@@ -124,10 +136,11 @@ pub(super) async fn cancel(
 }
 
 /// The body of `POST /api/v1/pause`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPause {
-    /// Why nothing may begin.
+    /// Why nothing may begin. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
     reason: String,
     /// Where; nothing means everywhere.
     cluster_id: Option<String>,
@@ -145,10 +158,11 @@ pub(super) async fn pause(
 }
 
 /// The body of `POST /api/v1/resume`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resumption {
-    /// Why things may begin again.
+    /// Why things may begin again. At most 4096 bytes.
+    #[schema(max_length = 4096)]
     #[serde(default)]
     reason: String,
     /// Which switch is turned off; nothing means the one for everything.
@@ -167,23 +181,28 @@ pub(super) async fn resume(
 }
 
 /// One page of switches.
-#[derive(Serialize)]
-struct Pauses<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Pauses<'a> {
     pauses: Vec<PauseRow<'a>>,
     has_next: bool,
     next_page_token: String,
 }
 
 /// A kill switch.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pause)]
 pub(super) struct PauseRow<'a> {
-    /// Nothing: everywhere.
+    /// Null: everywhere.
+    #[schema(required = true, value_type = Option<String>)]
     cluster_id: Option<&'a ClusterId>,
     reason: &'a str,
     paused_by: &'a str,
     paused_at: Shown,
+    #[schema(required = true)]
     resumed_at: Option<Shown>,
+    #[schema(required = true)]
     resumed_by: Option<&'a str>,
+    #[schema(required = true)]
     resume_reason: Option<&'a str>,
 }
 
@@ -246,7 +265,7 @@ fn mode(name: &str) -> Result<Mode, Fault> {
 
 fn remediation(reply: Reply) -> Answer {
     match reply {
-        Reply::Remediation(record) => Ok(super::json(&rows::record(&record))),
+        Reply::Remediation(record) => Ok(super::json(&rows::Remediation::new(&record))),
         Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
         }

@@ -29,14 +29,16 @@ impl Query {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    /// Refuses a parameter that is not one of `known`: a misspelt filter must not answer with everything.
+    /// Refuses a parameter that is not one of `known`, and a filter without a value: neither what is misspelt nor what a
+    /// script left empty must answer with everything. The token of the last page is empty, and stands for the first.
     pub fn only(&self, known: &[&str]) -> Result<(), Fault> {
-        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        if let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            let name: String = name.chars().take(64).collect();
+            return Err(Fault::invalid(format!("{name}: unknown parameter; known are {}", known.join(", "))));
+        }
+        match self.0.iter().find(|(name, value)| value.is_empty() && name != "page_token") {
             None => Ok(()),
-            Some((name, _)) => {
-                let name: String = name.chars().take(64).collect();
-                Err(Fault::invalid(format!("{name}: unknown parameter; known are {}", known.join(", "))))
-            }
+            Some((name, _)) => Err(Fault::invalid(format!("{name}: it has no value; leave it out to see all"))),
         }
     }
 
@@ -51,7 +53,7 @@ impl Query {
         self.one(name).map(|text| read(text).ok_or_else(|| bad(name, text, wanted))).transpose()
     }
 
-    /// Every value of a list: comma-joined, repeated, or under `name[]`.
+    /// Every value of a list: comma-joined, repeated, or under `name[]`. One that is empty as a whole counts as missing.
     pub fn many<T: Ord>(
         &self,
         name: &str,
@@ -59,7 +61,7 @@ impl Query {
         read: impl Fn(&str) -> Option<T>,
     ) -> Result<BTreeSet<T>, Fault> {
         let given = self.0.iter().filter(|(known, _)| known == name || known.strip_suffix("[]") == Some(name));
-        let values = given.flat_map(|(_, values)| values.split(',')).map(str::trim).filter(|value| !value.is_empty());
+        let values = given.filter(|(_, values)| !values.is_empty()).flat_map(|(_, values)| values.split(','));
         values.map(|text| read(text).ok_or_else(|| bad(name, text, wanted))).collect()
     }
 
@@ -149,10 +151,13 @@ mod tests {
     #[test]
     fn lists_come_in_three_spellings() {
         let read = |text: &str| text.parse::<u8>().ok();
-        for text in ["n=1%2C2", "n=1,2", "n=1&n=2", "n[]=1&n%5B%5D=2", "n=2,,1&n="] {
+        for text in ["n=1%2C2", "n=1,2", "n=1&n=2", "n[]=1&n%5B%5D=2", "n=2,1&n="] {
             assert_eq!(query(text).many("n", "a number", read), Ok(BTreeSet::from([1, 2])), "{text}");
         }
         assert_eq!(query("n=1,x").many("n", "a number", read).unwrap_err().detail, "n: `x` is not a number");
+        for text in ["n=,", "n=1,,2", "n=1,%202"] {
+            assert!(query(text).many("n", "a number", read).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -178,5 +183,10 @@ mod tests {
     fn a_parameter_that_nobody_reads_is_refused() {
         assert!(query("a=1&b=2").only(&["a", "b"]).is_ok());
         assert_eq!(query("a=1&c=2").only(&["a", "b"]).unwrap_err().detail, "c: unknown parameter; known are a, b");
+        assert_eq!(
+            query("a=1&b=").only(&["a", "b"]).unwrap_err().detail,
+            "b: it has no value; leave it out to see all"
+        );
+        assert!(query("page_token=").only(&["page_token"]).is_ok());
     }
 }

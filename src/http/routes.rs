@@ -13,7 +13,7 @@ use tower_http::compression::predicate::SizeAbove;
 
 use super::error::{self, Fault, Kind};
 use super::server::room::Class;
-use super::{Shared, guard, native, native_commands, native_store, ops, sd, together, webhook};
+use super::{Shared, guard, native, native_commands, native_store, openapi, ops, sd, together, webhook};
 use crate::domain::Role;
 
 /// Below this an answer fits into a packet or two as it is.
@@ -120,6 +120,7 @@ pub static ROUTES: &[Route] = {
         route("healthy", "GET", "/-/healthy", None, Problem, || get(ops::healthy)),
         route("ready", "GET", "/-/ready", None, Problem, || get(ops::ready)),
         route("reload", "POST", "/-/reload", ADMIN, Problem, || post(ops::reload)),
+        route("openapi", "GET", "/openapi.json", None, Problem, || get(openapi::openapi)),
         route(METRICS, "GET", "/metrics", VIEWER, Problem, || get(ops::metrics)),
 
         route(WEBHOOK_NAME, "POST", "/api/v1/webhooks/alertmanager", WEBHOOK, Problem, || post(webhook::bare)),
@@ -163,6 +164,7 @@ pub static ROUTES: &[Route] = {
 
 /// Builds the router from the table.
 pub(super) fn mount(shared: Shared) -> Router {
+    openapi::prepare();
     let mut router = Router::new();
     for route in ROUTES {
         let guarded = || (route.handler)().layer(from_fn_with_state((shared.clone(), route), guard::guard));

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::sleep;
 use tracing::info;
+use utoipa::ToSchema;
 
 use super::auth::Asker;
 use super::error::{Fault, Kind};
@@ -31,11 +32,17 @@ const REST_WAIT: Duration = Duration::from_secs(10);
 /// A body below this is parsed where it is; a larger one would hold up other requests.
 const PARSE_INLINE_BYTES: usize = 128 * 1024;
 
-#[derive(Serialize)]
-struct Answer {
+/// What became of a message's alerts; all of it is on disk.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivered)]
+pub(super) struct Answer {
+    /// How many the message held.
     received: u64,
+    /// How many said something new.
     stored: u64,
+    /// How many were known already.
     merged: u64,
+    /// How many could not be read and wait for a person.
     dead_lettered: u64,
 }
 

@@ -45,12 +45,13 @@ const ROOMS: [(&str, &[&str]); 17] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: [(&str, &[&str]); 25] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
     ("http_body_util", &["http"]),
     ("tower", &["http"]),
+    ("utoipa", &["http"]),
     ("reqwest", &["providers"]),
     ("tower_http", &["http"]),
     // A certificate that does not fit its key is a mistake of the configuration, with its place.

@@ -4,6 +4,7 @@
 //! are empty. The literals without a neutral value (`gpu_type`, `cluster_type`, `billing_type`) say the commonest thing.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::render::Remediation;
 use crate::domain::{self, Instance, State};
@@ -14,10 +15,20 @@ use crate::store::reader::Reader;
 /// How many instances are read at once.
 const READ_AT_ONCE: usize = 1000;
 
-#[derive(Serialize)]
-pub(super) struct Cluster {
+/// Every cluster that the asker sees.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherClusters)]
+pub(in crate::http) struct Clusters {
+    pub(super) clusters: Vec<Cluster>,
+}
+
+/// A cluster with its nodes. What Together sells and we know nothing of is zero or empty.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherCluster)]
+pub(in crate::http) struct Cluster {
     cluster_id: String,
     cluster_name: String,
+    /// Degraded while a node is being repaired, else Ready.
     status: &'static str,
     region: &'static str,
     project_id: &'static str,
@@ -34,26 +45,36 @@ pub(super) struct Cluster {
     num_cpu_workers: u32,
     allocated_preemptible_gpus: u32,
     desired_preemptible_gpus: u32,
+    #[schema(value_type = Vec<Object>)]
     add_ons: [(); 0],
+    #[schema(value_type = Vec<Object>)]
     control_plane_nodes: [(); 0],
+    #[schema(value_type = Vec<Object>)]
     phase_transitions: [(); 0],
+    #[schema(value_type = Vec<Object>)]
     volumes: [(); 0],
     gpu_worker_nodes: Vec<Node>,
 }
 
-#[derive(Serialize)]
+/// A node of a cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherNode)]
 struct Node {
     host_name: String,
     node_id: String,
     instance_id: String,
     status: &'static str,
     auto_remediation_enabled: bool,
+    /// Its latest remediation, without linked alerts; left out where it never had one.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     latest_remediation: Option<Remediation>,
     memory_gib: f64,
     num_cpu_cores: u32,
     num_gpus: u32,
+    #[schema(value_type = Vec<Object>)]
     networks: [(); 0],
+    #[schema(value_type = Vec<Object>)]
     phase_transitions: [(); 0],
 }
 

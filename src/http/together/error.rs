@@ -6,29 +6,41 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::error::{Fault, Kind, headers};
 use crate::http::json_text;
+use crate::http::openapi::words;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Google's status, and beside it the `error` object that the 3.x clients read.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RpcStatus)]
+pub(in crate::http) struct Body<'a> {
+    /// A number of google.rpc.Code.
+    #[schema(value_type = i32)]
     code: u8,
+    /// What is wrong, with what.
     message: &'a str,
+    #[schema(value_type = Vec<words::ProtobufAny>)]
     details: [(); 0],
     error: Error<'a>,
 }
 
-#[derive(Serialize)]
+/// The same for clients that look for an object.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherError)]
 struct Error<'a> {
     message: &'a str,
+    /// The name of the code in lower case.
     #[serde(rename = "type")]
     kind: &'static str,
     param: Option<&'static str>,
+    /// The name of the code.
     code: &'static str,
 }
 
 /// Google's number and its two spellings, with the status code.
-const fn code(kind: Kind) -> (u8, StatusCode, &'static str, &'static str) {
+pub(in crate::http) const fn code(kind: Kind) -> (u8, StatusCode, &'static str, &'static str) {
     match kind {
         Kind::Invalid => (3, StatusCode::BAD_REQUEST, "invalid_argument", "INVALID_ARGUMENT"),
         Kind::TooLarge => (3, StatusCode::PAYLOAD_TOO_LARGE, "invalid_argument", "INVALID_ARGUMENT"),

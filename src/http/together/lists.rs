@@ -6,7 +6,7 @@ use crate::http::query::Query;
 use crate::store::query::{Order, RemediationFilter};
 
 /// The name of a mode on Together's wire.
-pub(super) const fn mode_name(mode: Mode) -> &'static str {
+pub(in crate::http) const fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::RebootVm => "REMEDIATION_MODE_REBOOT_VM",
         Mode::VmOnly => "REMEDIATION_MODE_VM_ONLY",
@@ -17,7 +17,7 @@ pub(super) const fn mode_name(mode: Mode) -> &'static str {
 }
 
 /// The name of a trigger on Together's wire.
-pub(super) const fn trigger_name(trigger: Trigger) -> &'static str {
+pub(in crate::http) const fn trigger_name(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Manual => "REMEDIATION_TRIGGER_MANUAL",
         Trigger::Automated => "REMEDIATION_TRIGGER_AUTOMATED",
@@ -25,7 +25,7 @@ pub(super) const fn trigger_name(trigger: Trigger) -> &'static str {
 }
 
 /// The name of a severity on Together's wire.
-pub(super) const fn severity_name(severity: Severity) -> &'static str {
+pub(in crate::http) const fn severity_name(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "PHC_SEVERITY_INFO",
         Severity::Warning => "PHC_SEVERITY_WARNING",

@@ -3,21 +3,25 @@
 //! Every answer satisfies their strict validation: required keys are always there, unset optional ones never. The CLI
 //! asks `whoami` before each command and finds a remediation by listing every cluster, newest first.
 
-mod cluster;
+pub(super) mod cluster;
 pub(super) mod error;
-mod lists;
-mod render;
+pub(super) mod lists;
+pub(super) mod render;
+pub(super) mod whoami;
 
 use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::ToSchema;
 
+use self::cluster::Clusters;
 use self::render::Remediation;
+use self::whoami::WhoAmI;
 use super::auth::Asker;
 use super::error::{Fault, Kind};
+use super::openapi::words;
 use super::query::{Query, Question};
 use super::{Segments, Shared, body};
 use crate::domain::{ClusterId, InstanceId, Mode, Record, RemediationId};
@@ -30,13 +34,7 @@ const MAX_TEXT_BYTES: usize = 4096;
 
 /// `GET /v3/whoami`
 pub(super) async fn whoami(Extension(asker): Extension<Asker>) -> Response {
-    let us = "remedyd";
-    super::json(&json!({
-        "type": "project_api_key",
-        "api_key": {"id": asker.principal.name},
-        "organization": {"id": us, "name": us},
-        "project": {"id": us, "name": us, "slug": us},
-    }))
+    super::json(&WhoAmI::new(&asker.principal.name))
 }
 
 /// `GET /v1/compute/clusters`
@@ -46,7 +44,7 @@ pub(super) async fn clusters(
 ) -> Result<Response, Fault> {
     let visible = asker.principal.clusters.clone();
     let clusters = shared.read(move |reader| cluster::all(reader, &visible)).await?;
-    Ok(super::json(&json!({ "clusters": clusters })))
+    Ok(super::json(&Clusters { clusters }))
 }
 
 /// `GET /v1/compute/clusters/{cluster}`
@@ -63,10 +61,14 @@ pub(super) async fn cluster(
     Ok(super::json(&answer.await?))
 }
 
-#[derive(Serialize)]
-struct List {
+/// One page of remediations.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherRemediations)]
+pub(super) struct List {
     remediations: Vec<Remediation>,
+    /// Whether more follow.
     has_next: bool,
+    /// The `page_token` of the next page; empty on the last one.
     next_page_token: String,
 }
 
@@ -125,9 +127,13 @@ fn find(reader: &Reader, place: &Place, id: &str) -> Result<Option<Record>, Faul
 }
 
 /// Read-only and unknown fields that a client sends along are ignored: the schema of the body is the whole object.
-#[derive(Deserialize)]
-struct Create {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TogetherCreate, description = "A remediation to be created. Other fields are ignored.")]
+pub(super) struct Create {
+    #[schema(value_type = words::TogetherMode)]
     mode: Option<String>,
+    /// Why, in words.
+    #[schema(max_length = 4096)]
     reason: Option<String>,
 }
 
@@ -154,9 +160,14 @@ pub(super) async fn create(
     answer(shared.ask(&asker, Command::Create { cluster_id, instance_id, mode, reason, alias, is_retry }).await?)
 }
 
-#[derive(Deserialize)]
-struct Approve {
+/// A yes. Other fields are ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TogetherApprove)]
+pub(super) struct Approve {
+    #[schema(max_length = 4096)]
     comment: Option<String>,
+    /// What is to be done instead of what was proposed.
+    #[schema(value_type = Option<words::TogetherMode>)]
     mode: Option<String>,
 }
 
@@ -174,8 +185,11 @@ pub(super) async fn approve(
     answer(shared.ask(&asker, Command::Approve { selector, mode, comment, seen_version: None }).await?)
 }
 
-#[derive(Deserialize)]
-struct Reject {
+/// A no. Other fields are ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TogetherReject)]
+pub(super) struct Reject {
+    #[schema(max_length = 4096)]
     comment: Option<String>,
 }
 
@@ -192,8 +206,10 @@ pub(super) async fn reject(
     answer(shared.ask(&asker, Command::Reject { selector, comment, seen_version: None }).await?)
 }
 
-#[derive(Deserialize)]
-struct Cancel {}
+/// Nothing is read; other versions' clients may send an object.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TogetherCancel)]
+pub(super) struct Cancel {}
 
 /// `POST …/remediations/{id}/cancel`
 pub(super) async fn cancel(

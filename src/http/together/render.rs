@@ -3,40 +3,75 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::lists::{mode_name, severity_name, trigger_name};
 use crate::domain::{self, AlertId, Link, Record, RemediationId, XidEvent};
 use crate::http::Shown;
+use crate::http::openapi::words;
 
-#[derive(Serialize)]
-pub(super) struct Remediation {
+/// A repair of one instance, as Together's clients know it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherRemediation)]
+pub(in crate::http) struct Remediation {
+    #[schema(value_type = String, read_only)]
     id: RemediationId,
+    #[schema(read_only)]
     cluster_id: String,
+    #[schema(read_only)]
     instance_id: String,
+    /// The instance's host name when the remediation was created.
+    #[schema(read_only)]
     #[serde(skip_serializing_if = "String::is_empty")]
     instance_name: String,
+    #[schema(value_type = words::TogetherMode)]
     mode: &'static str,
+    #[schema(value_type = words::TogetherTrigger, read_only)]
     trigger: &'static str,
+    #[schema(value_type = words::State, read_only)]
     state: &'static str,
+    /// Why, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    /// Who asked for it; `remedyd` for the system.
+    #[schema(read_only)]
     requested_by: String,
+    #[schema(read_only)]
     create_time: Shown,
+    #[schema(read_only)]
     update_time: Shown,
+    /// Who approved or rejected it.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     reviewed_by: Option<String>,
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     review_time: Option<Shown>,
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     review_comment: Option<String>,
+    /// When the repair began.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<Shown>,
+    /// When it ended.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time: Option<Shown>,
+    /// Why it FAILED: a code, a colon, and the circumstances.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
+    /// The run of an active check that opened it.
+    #[schema(read_only, nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_health_check_run_id: Option<String>,
+    /// The alert that opened it.
+    #[schema(value_type = Option<String>, read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     passive_health_check_event_id: Option<AlertId>,
+    /// The alerts behind it, resolved ones included.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     linked_alerts: Option<Vec<Alert>>,
 }
@@ -69,53 +104,88 @@ impl Remediation {
             start_time: row.started_at.map(Shown),
             end_time: row.ended_at.map(Shown),
             error_message: row.failure.as_ref().map(|why| format!("{}: {}", why.code.as_str(), why.detail)),
+            // There are no active checks yet.
+            active_health_check_run_id: None,
             passive_health_check_event_id: row.opened_by,
             linked_alerts: None,
         }
     }
 }
 
-#[derive(Serialize)]
+/// An alert that is linked to a remediation, as it stood last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PassiveHealthCheckAlert)]
 struct Alert {
+    #[schema(value_type = String, read_only)]
     passive_health_check_alert_id: AlertId,
+    #[schema(read_only)]
     cluster_id: String,
+    #[schema(read_only)]
     instance_id: String,
+    /// The instance's host name.
+    #[schema(read_only)]
     target_vm: String,
+    #[schema(read_only)]
     alert_name: String,
+    #[schema(value_type = words::TogetherSeverity, read_only)]
     severity: &'static str,
+    /// As the source sent them.
+    #[schema(value_type = words::Texts, read_only)]
     annotations: BTreeMap<String, String>,
+    #[schema(read_only)]
     annotation: Annotation,
+    #[schema(read_only)]
     started_at: Shown,
+    /// When it ended; left out while it does not count as clear.
+    #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved_at: Option<Shown>,
+    /// The remediation that it is linked to.
+    #[schema(value_type = String, read_only)]
     node_remediation_intent_id: RemediationId,
 }
 
-#[derive(Serialize)]
+/// What a person reads about an alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherAnnotation)]
 struct Annotation {
+    /// From the annotation `summary`, else the alert's name.
     title: String,
+    /// From the annotation `description`.
     description: String,
+    /// From the annotation `evidence`, else one line made of what is known.
     summary_line: String,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     xid: Option<Xid>,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     slurm_node_unavailable: Option<SlurmNodeUnavailable>,
 }
 
-#[derive(Serialize)]
+/// The XIDs that an alert names.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherXid)]
 struct Xid {
     events: Vec<Event>,
 }
 
-#[derive(Serialize)]
+/// One XID of an alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TogetherXidEvent)]
 struct Event {
+    /// NVIDIA's number.
     xid_code: String,
+    /// NVIDIA's name; empty where the catalogue lacks the code.
     mnemonic: String,
+    /// How often.
     count: u32,
 }
 
-#[derive(Serialize)]
+/// A node that Slurm cannot use.
+#[derive(Serialize, ToSchema)]
 struct SlurmNodeUnavailable {
+    /// The reason that Slurm gives.
     reason: String,
 }
 
