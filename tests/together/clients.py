@@ -39,6 +39,7 @@ def play(site, rows, face):
 def main():
     stage = json.loads(pathlib.Path(sys.argv[1]).read_text())
     home = faces.quiet_surroundings()
+    faces.load_cli()
     print(f"together {together.__version__}")
     site = Site(stage, Sdk(stage))
     rows = refusals.Rows(site)

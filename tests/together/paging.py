@@ -41,16 +41,13 @@ class Creator:
 
 
 def everything(sdk):
-    return [row.id for row in sdk.list("train-c", page_size=1000).remediations] + [
-        row.id for row in rest(sdk, page_size=1000)
-    ]
-
-
-def rest(sdk, **filters):
-    page = sdk.list("train-c", **filters)
+    """The ids of all that are there, newest first."""
+    page = sdk.list("train-c", page_size=1000)
+    read = [row.id for row in page.remediations]
     while page.has_next:
-        page = sdk.list("train-c", page_token=page.next_page_token, **filters)
-        yield from page.remediations
+        page = sdk.list("train-c", page_size=1000, page_token=page.next_page_token)
+        read += [row.id for row in page.remediations]
+    return read
 
 
 def once_each(read, before, name):
@@ -89,39 +86,37 @@ def by_sdk(site, face):
     return "; ".join(told)
 
 
-def by_cli(site, face):
-    """`get` of the oldest finds it at the very end of its pages of 100; `list --after` shows everything once."""
+def by_lookup(site, cli):
+    """`get` of the oldest finds it at the very end of its pages of 100."""
     creator = Creator(site, "train-c-20")
-    before = everything(site.sdk)
-    oldest = types.SimpleNamespace(id=before[-1], cluster_id="train-c", instance_id="-")
-    mark = len(WIRE.requests)
-    child = face.start("get", oldest.id)
+    oldest = everything(site.sdk)[-1]
+    child = cli.start("get", oldest)
     while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         creator.one()
-    meanwhile = len(WIRE.since(mark)) // 2
     mark = len(WIRE.requests)
-    check(face.end(child) == 0 and oldest.id in face.printed, face.printed)
+    check(cli.end(child) == 0 and oldest in cli.printed, cli.printed)
     targets = [target for _, target in WIRE.since(mark) if "train-c/instances/-/" in target]
     check(len(targets) > site.stage["past"] // PAGE, targets)
     check(all(f"page_size={PAGE}" in target for target in targets) and len(set(targets)) == len(targets), targets)
+    return f"{len(targets)} pages of {PAGE} for the oldest while {len(creator.made)} were created"
 
+
+def by_hand(site, cli):
+    """`list`, and then each time the command that it prints for the next page."""
+    creator = Creator(site, "train-c-20")
+    before = everything(site.sdk)
     read, after, pages = [], None, 0
-    while True:
-        shown = face.list("train-c", after=after)
-        pages += 1
-        if face.as_json:
-            read += [row["id"] for row in shown["remediations"]]
-            after = shown["next_page_token"] if shown["has_next"] else None
-        else:
-            table, _, hint = shown.partition("To display the next page, run:")
-            read += ID.findall(table)
-            after = hint.split("--after", 1)[1].strip() if hint else None
-        if after is None:
-            break
+    while pages == 0 or after:
+        table, _, hint = cli.list("train-c", after=after).partition("To display the next page, run:")
+        read += ID.findall(table)
+        after = hint.split("--after", 1)[1].strip() if hint else None
         creator.one()
-    once_each(read, before, face.name)
-    return f"{len(targets)} pages for the oldest while {meanwhile} were created; {len(read)} on {pages} pages by hand"
+        pages += 1
+    once_each(read, before, cli.name)
+    return f"{len(read)} on {pages} pages while {len(creator.made)} were created"
 
 
 def page(site, face):
-    return by_cli(site, face) if isinstance(face, Cli) else by_sdk(site, face)
+    if not isinstance(face, Cli):
+        return by_sdk(site, face)
+    return by_lookup(site, face) if face.as_json else by_hand(site, face)

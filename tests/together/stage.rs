@@ -18,7 +18,7 @@ pub const PAST: usize = 1000;
 /// How many write that past at once: their turns share an fsync.
 const WRITERS: usize = 8;
 /// Instances of each cluster; no remediation of a test has to wait for the end of another's.
-const INSTANCES: usize = 64;
+const INSTANCES: usize = 40;
 const CLUSTERS: [&str; 3] = ["train-a", "train-b", "train-c"];
 
 /// Does what the file named like the instance says: `wait` until it says something else, `refuse`, or act.
@@ -138,7 +138,8 @@ fn tokens(site: &Site) -> Value {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     };
-    let roles = ["viewer", "webhook", "operator", "approver"].map(|role| (role.to_owned(), json!(new(role, role, &[]))));
+    let roles =
+        ["viewer", "webhook", "operator", "approver"].map(|role| (role.to_owned(), json!(new(role, role, &[]))));
     let mut tokens: serde_json::Map<String, Value> = roles.into_iter().collect();
     tokens.insert("narrow".to_owned(), json!(new("narrow", "approver", &["--cluster", "train-c"])));
     tokens.into()
