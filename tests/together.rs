@@ -121,5 +121,5 @@ fn version_2_of_togethers_sdk_and_cli_finds_all_that_it_knows() {
 fn togethers_client_for_typescript_finds_all_that_it_knows() {
     let mut command = script("node", "clients.cjs");
     command.env("NODE_PATH", node_modules());
-    play(command, 1);
+    play(command, 12);
 }
