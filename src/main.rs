@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use remedyd::app::{self, Options};
 use remedyd::cli;
 use remedyd::config::Overrides;
+use remedyd::demo::{self, Demo};
 use remedyd::domain::Role;
 use remedyd::telemetry::logs;
 use tracing::level_filters::LevelFilter;
@@ -26,6 +27,8 @@ struct Cli {
 enum Verb {
     /// Run the daemon until SIGTERM.
     Serve(Serve),
+    /// See it work: the real daemon with a simulated fleet, for as long as you watch. Leaves nothing behind.
+    Demo(Demo),
     /// Read the configuration and say what it amounts to, or list every mistake (exit 3).
     Check(Source),
     /// Make tokens for clients.
@@ -152,6 +155,7 @@ fn roles() -> clap::builder::PossibleValuesParser {
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(asked) => serve(asked),
+        Verb::Demo(asked) => demo::run(&asked),
         Verb::Check(asked) => {
             let (config_file, overrides) = asked.options();
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
