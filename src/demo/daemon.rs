@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -99,7 +100,8 @@ impl Daemon {
             let _ = kill_process(pid, Signal::TERM);
         }
         match timeout(STOP_WITHIN, self.child.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
+            // It may not have got so far as to listen for signals.
+            Ok(Ok(status)) if status.success() || status.signal() == Some(Signal::TERM.as_raw()) => Ok(()),
             Ok(Ok(status)) => Err(DemoError::Ended { status, log: site.log_tail() }),
             Ok(Err(source)) => Err(DemoError::Io { what: "wait for the daemon", source }),
             Err(_) => Err(DemoError::NotStopped { log: site.log_tail() }),

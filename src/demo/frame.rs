@@ -104,7 +104,9 @@ impl Board {
         if self.events.len() == REMEMBERED {
             self.events.pop_front();
         }
-        self.events.push_back(event);
+        // What was read a moment later may have happened a moment earlier.
+        let at = self.events.partition_point(|known| known.at <= event.at);
+        self.events.insert(at, event);
     }
 
     /// The event as a line of its own.
@@ -145,10 +147,9 @@ impl Board {
         let room = rows.saturating_sub(lines.len() + foot.len() + 5);
         let shown: Vec<&Repair> = self.shown(now).take(room.div_ceil(2).max(1)).collect();
         lines.push(Line::default());
-        lines.push(Line::of(
-            Look::Faint,
-            format!(" {:<8} {:<11} {:<17}{:>5}  {}", "NODE", "MODE", "STATE", "AGE", "RULE, AND WHAT COMES NEXT"),
-        ));
+        let [node, mode, state, age, rule, next] = ["NODE", "MODE", "STATE", "AGE", "RULE", "WAITS FOR"];
+        let titles = format!(" {node:<8} {mode:<11} {state:<17}{age:>5}  {rule:<29} {next}");
+        lines.push(Line::of(Look::Faint, titles));
         lines.extend(shown.iter().map(|repair| self.row(repair, now)));
         lines.push(Line::default());
         let room = rows.saturating_sub(lines.len() + foot.len() + 2);
@@ -164,11 +165,11 @@ impl Board {
         let Seen { firing, unjoined, held, .. } = &self.seen;
         let clock = format!("   {} simulated nodes   {}:{:02}   ", self.nodes.len(), seconds / 60, seconds % 60);
         let alerts =
-            format!("   alerts: {firing} firing, {unjoined} about no known node   nodes held back: {}", held.len());
+            format!(" {firing} alert(s) firing, {unjoined} about no known node; {} node(s) held back", held.len());
         vec![
             Line::of(Look::Bold, " remedyd demo").and(Look::Plain, clock).and(Look::Busy, self.url.clone()),
-            Line::of(Look::Plain, format!(" {}", self.summary())).and(Look::Faint, alerts),
-            Line::default(),
+            Line::of(Look::Plain, format!(" {}", self.summary())),
+            Line::of(Look::Faint, alerts),
         ]
     }
 
@@ -185,18 +186,18 @@ impl Board {
 
     fn row(&self, repair: &Repair, now: Timestamp) -> Line {
         let age = repair.ended_at.unwrap_or(now).since(repair.created_at).as_secs();
-        let next = match (repair.state.as_str(), self.keys) {
-            ("PENDING_APPROVAL", true) => "a approves, r rejects".to_owned(),
-            ("PENDING_APPROVAL", false) => "waits for a person".to_owned(),
-            ("FAILED", _) => repair.failure.clone(),
-            _ if !repair.waits_for.is_empty() => format!("waits for {}", repair.waits_for),
-            _ => String::new(),
+        let next = match repair.state.as_str() {
+            "PENDING_APPROVAL" => "your approval",
+            "SUCCEEDED" => "- (proven: its alerts cleared)",
+            "AUTO_RESOLVED" => "- (its alerts cleared by themselves)",
+            "FAILED" => repair.failure.as_str(),
+            _ => repair.waits_for.as_str(),
         };
-        let alerts = if repair.alerts == 1 { "1 alert".to_owned() } else { format!("{} alerts", repair.alerts) };
+        let rule = if repair.alerts > 1 { format!("{} ×{}", repair.rule, repair.alerts) } else { repair.rule.clone() };
         Line::of(Look::Bold, format!(" {:<8} ", repair.node))
             .and(Look::Plain, format!("{:<11} ", repair.mode))
             .and(Look::of(&repair.state), format!("{:<17}", repair.state))
-            .and(Look::Plain, format!("{age:>4}s  {} ({alerts})  ", repair.rule))
+            .and(Look::Plain, format!("{age:>4}s  {rule:<29} "))
             .and(Look::Faint, next)
     }
 
@@ -213,7 +214,7 @@ impl Board {
             let (_, look, sign) = cell.unwrap_or((0, Look::Faint, "·"));
             line = line.and(look, sign);
         }
-        let legend = " · well   ! alert   ? asks for approval   * in repair   + repaired   o owner said no";
+        let legend = " · well  ! alert  ? wants approval  * in repair  + repaired  o opted out";
         vec![line, Line::of(Look::Faint, legend)]
     }
 
@@ -247,11 +248,12 @@ impl Board {
     }
 }
 
-/// What to try while it runs.
-pub(super) fn try_it(url: &str) -> [String; 3] {
+/// What to try while it runs, in another terminal.
+pub(super) fn try_it(url: &str) -> [String; 4] {
     [
         format!("remedyd get remediations --server {url}"),
         format!("curl -s '{url}/api/v1/remediations?state=PENDING_APPROVAL'"),
-        format!("TOGETHER_BASE_URL={url} TOGETHER_API_KEY=none together clusters remediations list train-a"),
+        format!("TOGETHER_BASE_URL={url} TOGETHER_API_KEY=none \\"),
+        "  TOGETHER_PROJECT_ID=none together clusters remediations list train-a".to_owned(),
     ]
 }

@@ -159,14 +159,17 @@ struct Show<'a> {
 impl Show<'_> {
     /// What this is and what to try, before the first thing happens.
     fn welcome(&mut self, site: &Site, alertmanager: &str) -> Result<(), DemoError> {
-        let url = self.board.url.clone();
+        let (url, nodes, folder) = (self.board.url.clone(), self.board.nodes.len(), site.folder().display());
         self.print(&format!(
-            "remedyd demo: a real daemon at {url}, and {} simulated nodes with an Alertmanager at {alertmanager}.\n\
-             Its configuration, its store and its log are in {}.\n\
-             Faults come, flap and clear; proposals wait for a person, who is you. In another terminal:\n",
-            self.board.nodes.len(),
-            site.folder().display(),
+            "remedyd demo: a real daemon at {url}\n  {nodes} simulated nodes, a simulated Alertmanager at \
+             {alertmanager}\n  configuration, store and log in {folder}\n\n\
+             Faults come, flap and clear. A proposal waits for a person: for you.\n"
         ))?;
+        if self.terminal.is_some() {
+            // The frame says it all the time.
+            return Ok(());
+        }
+        self.print("In another terminal:")?;
         for command in try_it(&url) {
             self.print(&format!("  {command}"))?;
         }
@@ -261,7 +264,7 @@ impl Show<'_> {
         self.approved.push(repair.id.clone());
         let Repair { id, cluster, node, .. } = repair.clone();
         let url = format!("{}/v1/compute/clusters/{cluster}/instances/-/remediations/{id}/{word}", self.board.url);
-        let body = json!({"comment": format!("said in the demo: {word}")}).to_string().into_bytes();
+        let body = json!({"comment": "said in the demo"}).to_string().into_bytes();
         let (client, told, clock) = (self.client.clone(), self.told.clone(), self.stage.clock.clone());
         tokio::spawn(async move {
             if let Err(error) = client.post_json(&url, &[], body).await {

@@ -159,7 +159,7 @@ impl Watch {
         let (node, held) = (text(&row["name"]), &row["held"]);
         let why = text(&held["why"]);
         if self.held.insert(node.clone(), why.clone()).as_ref() != Some(&why) {
-            let words = format!("rule {} wants {}, and waits: {}", text(&held["rule"]), text(&held["mode"]), why);
+            let words = format!("{why}: rule {} wants {}", text(&held["rule"]), text(&held["mode"]));
             events.push(Event { at: time(&held["since"]), node, kind: "HELD".to_owned(), words });
         }
         why
