@@ -15,7 +15,7 @@ use super::{client as verbs, manual};
 
 /// Repairs GPU nodes: alerts in, one proposal, a person's word, one action, a verified end.
 ///
-/// Start with `remedyd check` to see what a configuration amounts to, then `remedyd serve`. Everything from `get` to
+/// See it work with `remedyd demo`. Start with `remedyd check` to see what a configuration amounts to, then `remedyd serve`. Everything from `get` to
 /// `resume` talks to a daemon that runs, here or elsewhere.
 #[derive(Debug, Parser)]
 #[command(name = "remedyd", version, max_term_width = 100, after_long_help = EXIT_STATUS)]
@@ -42,6 +42,8 @@ const EXIT_STATUS: &str = "Exit status:
 enum Verb {
     /// Run the daemon until SIGTERM.
     Serve(daemon::Serve),
+    /// See it work: the real daemon with a simulated fleet, for as long as you watch. Leaves nothing behind.
+    Demo(crate::demo::Demo),
     /// Read the configuration and say what it amounts to, or list every mistake (exit 3).
     Check(daemon::Source),
     /// Make tokens for clients.
@@ -97,6 +99,7 @@ impl Cli {
         use verbs::act;
         let status = match self.verb {
             Verb::Serve(asked) => return asked.run(),
+            Verb::Demo(asked) => return crate::demo::run(&asked),
             Verb::Check(asked) => asked.check(),
             Verb::Token(asked) => asked.run(),
             Verb::Store(asked) => asked.run(),
