@@ -35,7 +35,10 @@ pub async fn all(
     let limit = if limit == 0 { usize::MAX } else { limit };
     loop {
         let mut query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        query.push(("page_size", PAGE));
+        // Switches are few: their list has one page.
+        if kind != Kind::Pauses {
+            query.push(("page_size", PAGE));
+        }
         if !token.is_empty() {
             query.push(("page_token", token.as_str()));
         }
