@@ -82,8 +82,10 @@ impl From<DaemonError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // Whoever reads has read enough: `| head`.
-        let is_read = error.kind() == io::ErrorKind::BrokenPipe;
-        Self::new(FAILED, if is_read { String::new() } else { format!("cannot print: {error}") })
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(0, "");
+        }
+        Self::new(FAILED, format!("cannot print: {error}"))
     }
 }
 
