@@ -88,9 +88,8 @@ pub fn resume(
 
 /// Whose cluster it is may turn its switch; the one for everything takes somebody who may speak for everything.
 fn may_turn(principal: &Principal, cluster: Option<&ClusterId>, verb: &'static str) -> Result<(), Refusal> {
-    match cluster {
-        Some(cluster) if !principal.sees(cluster) => return Err(absent(cluster)),
-        Some(_) | None => {}
+    if let Some(cluster) = cluster.filter(|cluster| !principal.sees(cluster)) {
+        return Err(absent(cluster));
     }
     require(principal, Role::Admin, verb)?;
     if cluster.is_none() && principal.clusters.is_some() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Identity, Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
@@ -34,6 +34,8 @@ pub struct Address<'a> {
     pub token: Option<&'a str>,
     /// Certificates, in PEM, to trust beside the system's.
     pub ca: Option<&'a [u8]>,
+    /// A client certificate with its key, in PEM.
+    pub identity: Option<&'a [u8]>,
 }
 
 /// Why there is no answer, or not the wanted one.
@@ -109,6 +111,10 @@ impl Daemon {
         } else if base.scheme() == "http" {
             // The system's certificates are read only where they are needed.
             builder = builder.tls_certs_only([]);
+        }
+        if let Some(pem) = address.identity {
+            let why = "--cert-file, --key-file: they hold no certificate with its key, in PEM";
+            builder = builder.identity(Identity::from_pem(pem).map_err(|_| DaemonError::Unusable(why.to_owned()))?);
         }
         let client = builder.build().map_err(|error| bad(&http_client::causes(error)))?;
         Ok(Self { client, base, address: address.server.to_owned(), token: token.transpose()? })
@@ -189,7 +195,7 @@ mod tests {
     use super::*;
 
     fn daemon(server: &str, token: Option<&str>) -> Daemon {
-        Daemon::new(&Address { server, token, ca: None }).unwrap()
+        Daemon::new(&Address { server, token, ca: None, identity: None }).unwrap()
     }
 
     #[tokio::test]
@@ -238,9 +244,11 @@ mod tests {
             let error = Daemon::new(&Address { server, ..Address::default() }).err().unwrap();
             assert!(matches!(error, DaemonError::Unusable(_)) && !error.to_string().contains("s3cret"), "{error}");
         }
-        let bad = Address { server: "https://host/", token: Some("a\nb"), ca: None };
+        let bad = Address { server: "https://host/", token: Some("a\nb"), ca: None, identity: None };
         assert!(Daemon::new(&bad).is_err());
-        let bad = Address { server: "https://host/", token: None, ca: Some(b"no pem") };
+        let bad = Address { server: "https://host/", token: None, ca: Some(b"no pem"), identity: None };
+        assert!(Daemon::new(&bad).is_err());
+        let bad = Address { server: "https://host/", identity: Some(b"no pem"), ..Address::default() };
         assert!(Daemon::new(&bad).is_err());
     }
 }

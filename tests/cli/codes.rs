@@ -145,3 +145,40 @@ fn a_socket_in_a_folder_is_an_address() {
     assert!(said.out.contains("i-7   train-a   h-0042"), "{said:?}");
     drop(daemon);
 }
+
+#[test]
+fn an_answer_without_anything_in_it_is_no_crash() {
+    let site = Site::webhook_only();
+    let listener = std::net::TcpListener::bind(site.daemon_address()).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = std::io::BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut stream, &mut line).unwrap();
+            let path = line.split([' ', '?']).nth(1).unwrap_or("").rsplit('/').next().unwrap_or("").to_owned();
+            let body = match path.as_str() {
+                "history" => r#"{"history":[{}]}"#.to_owned(),
+                path if path.ends_with('s') => format!(r#"{{"{path}":[{{}},7],"has_next":false}}"#),
+                _ => "{}".to_owned(),
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            std::io::Write::write_all(stream.get_mut(), format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    let id = "00000000-0000-7000-8000-000000000000";
+    for kind in ["remediations", "alerts", "instances", "holds", "dead-letters", "pauses"] {
+        for form in ["table", "wide", "json", "name"] {
+            ask(&site, &["get", kind, "-o", form]).ends(0);
+        }
+    }
+    for (code, arguments) in [
+        (0, &["describe", "remediation", id][..]),
+        (4, &["describe", "instance", "i-7"]),
+        (0, &["approve", id]),
+        (0, &["pause", "-m", "x"]),
+        (0, &["hold", "i-7", "--for", "1h", "-m", "x"]),
+        (1, &["approve", id, "--wait"]),
+    ] {
+        ask(&site, arguments).ends(code);
+    }
+}

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::asking::{Said, ask, proposals, told};
 use crate::support::daemon::Daemon;
+use crate::support::now;
+use crate::support::posts::{HEAVY, LIGHT, firing};
 use crate::support::site::Site;
 
 /// A site where what is approved waits long enough to be looked at.
@@ -128,4 +130,26 @@ fn a_person_is_asked_on_a_terminal() {
     assert_eq!(state(&daemon, &ids[0]), "PENDING_APPROVAL");
     answer("y").ends(0);
     assert_eq!(state(&daemon, &ids[0]), "PENDING");
+}
+
+#[test]
+fn what_was_raised_a_moment_ago_is_not_approved_unseen() {
+    let site = slow();
+    let daemon = Daemon::start(&site);
+    daemon.deliver(&firing(LIGHT, "gpu-node-7", now()));
+    let id = daemon.wait_for("i-7", "PENDING_APPROVAL")["id"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.remediation(&id)["mode"], "reboot_vm");
+    daemon.deliver(&firing(HEAVY, "gpu-node-7", now()));
+    assert_eq!(
+        (&daemon.remediation(&id)["mode"], &daemon.remediation(&id)["version"]),
+        (&json!("host_aware"), &json!(2))
+    );
+    let unseen = ask(&site, &["approve", &id]).ends(5);
+    assert!(unseen.err.contains("was raised to host_aware less than a minute ago"), "{unseen:?}");
+    let old = ask(&site, &["approve", &id, "--version", "1"]).ends(5);
+    assert!(
+        old.err.contains("has changed since version 1: it is PENDING_APPROVAL as host_aware, version 2"),
+        "{old:?}"
+    );
+    ask(&site, &["approve", &id, "--version", "2"]).ends(0);
 }

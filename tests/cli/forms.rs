@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::{ask, proposals, told};
+use crate::asking::{Said, ask, proposals, told};
 use crate::support::daemon::Daemon;
 use crate::support::now;
 use crate::support::posts::{HEAVY, alert, message};
@@ -168,5 +168,18 @@ fn colour_is_for_terminals_that_want_it() {
     };
     assert!(seen(None).contains("\u{1b}[33mPENDING_APPROVAL\u{1b}[0m"), "{:?}", seen(None));
     assert!(!seen(Some("1")).contains('\u{1b}'), "{:?}", seen(Some("1")));
+    drop(daemon);
+}
+
+#[test]
+fn whoever_has_read_enough_may_go() {
+    let site = Site::webhook_only();
+    let daemon = Daemon::start(&site);
+    for arguments in [&["get", "instances"][..], &["describe", "instance", "i-7"], &["pause", "-m", "x"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let said = Said::of(told(&site, arguments).stdout(writer).output().unwrap()).ends(0);
+        assert_eq!(said.err, "", "{arguments:?}");
+    }
     drop(daemon);
 }

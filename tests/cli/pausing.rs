@@ -46,8 +46,9 @@ fn nothing_begins_while_it_is_on_not_even_after_a_kill() {
         _ => Err(daemon.remediation(&ids[0])),
     });
     assert_eq!(daemon.metric("remedyd_paused{scope=\"everything\"}"), Some(0.0));
-    let past = daemon.rows("pauses", "&ended=true");
-    assert_eq!((&past[0]["resume_reason"], &past[0]["cluster_id"]), (&json!("power is back"), &Value::Null));
+    let past = daemon.get("/api/v1/pauses?ended=true").json();
+    let past = &past["pauses"][0];
+    assert_eq!((&past["resume_reason"], &past["cluster_id"]), (&json!("power is back"), &Value::Null));
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn a_cluster_has_a_switch_of_its_own() {
     assert!(ask(&site, &["pause"]).ends(3).err.contains("say why nothing may begin"));
     ask(&site, &["resume", "--cluster", "train-a"]).ends(0);
     assert!(ask(&site, &["resume", "--cluster", "train-a"]).ends(5).err.contains("cluster train-a is not paused"));
-    assert_eq!(daemon.rows("pauses", ""), Vec::<Value>::new());
+    assert_eq!(daemon.get("/api/v1/pauses").json()["pauses"], json!([]));
 }
 
 #[test]

@@ -28,6 +28,12 @@ pub struct Connection {
     /// A PEM file with the CA of the daemon's certificate, where the system does not trust it already.
     #[arg(long, env = "REMEDYD_CA_FILE", hide_env_values = true, value_name = "PATH")]
     pub ca_file: Option<PathBuf>,
+    /// A PEM file with a client certificate, for a daemon that knows people by theirs.
+    #[arg(long, env = "REMEDYD_CERT_FILE", hide_env_values = true, value_name = "PATH", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// The PEM file with that certificate's key.
+    #[arg(long, env = "REMEDYD_KEY_FILE", hide_env_values = true, value_name = "PATH", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `get`

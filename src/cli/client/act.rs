@@ -3,7 +3,7 @@
 //! A selector becomes an explicit list before anything is sent (I19): it is shown with the versions, a person says yes to
 //! exactly that, and each approval carries the version that was shown.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
@@ -70,8 +70,11 @@ pub async fn create(session: &Session, asked: &Create) -> Outcome {
     let row = remediation(session.daemon.post(&["remediations"], &body).await?)?;
     let id = plain(&row["id"]);
     match asked.output {
-        Form::Table => said(&row, "created"),
-        Form::Json => println!("{}", safe_json(&serde_json::to_string_pretty(&row).map_err(io::Error::other)?)),
+        Form::Table => said(&row, "created")?,
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&row).map_err(io::Error::other)?;
+            writeln!(io::stdout(), "{}", safe_json(&text))?;
+        }
         form @ (Form::Wide | Form::Name) => {
             get::show(session, Kind::Remediations, &[row], form, true, &mut io::stdout().lock())?;
         }
@@ -85,7 +88,7 @@ pub async fn abort(session: &Session, asked: &Abort) -> Outcome {
     let id = plain(&row["id"]);
     let row =
         remediation(session.daemon.post(&["remediations", &id, "abort"], &json!({"reason": asked.reason})).await?)?;
-    said(&row, "aborted");
+    said(&row, "aborted")?;
     wait::wait(session, &asked.wait, &[id], &[State::Failed]).await
 }
 
@@ -189,7 +192,7 @@ async fn send(session: &Session, asked: &Decide, word: Word, row: &Row) -> Outco
         body["mode"] = mode.0.as_str().into();
     }
     let row = remediation(session.daemon.post(&["remediations", &id, word.verb()], &body).await?)?;
-    said(&row, word.participle());
+    said(&row, word.participle())?;
     Ok(id)
 }
 
@@ -208,14 +211,15 @@ fn raised_lately(now: Timestamp, id: &str, row: &Row) -> Outcome {
 
 fn remediation(answer: Value) -> Outcome<Row> {
     match answer {
-        Value::Object(row) => Ok(row),
+        row if row.is_object() => Ok(row),
         _ => Err(Failure::new(super::FAILED, "the answer is no remediation")),
     }
 }
 
 /// One line about what was done.
-fn said(row: &Row, done: &str) {
+fn said(row: &Row, done: &str) -> Outcome {
     let text = |name: &str| safe(&plain(&row[name])).into_owned();
     let (id, state, mode, instance) = (text("id"), text("state"), text("mode"), text("instance_id"));
-    println!("remediation/{id} {done}: {mode} on {instance} is {state}, version {}", text("version"));
+    writeln!(io::stdout(), "remediation/{id} {done}: {mode} on {instance} is {state}, version {}", text("version"))?;
+    Ok(())
 }

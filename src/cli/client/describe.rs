@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use serde_json::Value;
-
 use super::fields::{Row, plain};
 use super::text::{safe, time};
 use super::{Outcome, Session, describe_node, lists};
@@ -116,7 +114,8 @@ fn head(session: &Session, row: &Row, page: &mut Page) {
         page.fact("rule", &format!("{rule}; {resolves}"));
     }
     page.fact("asked by", &format!("{}, {}", text("requested_by"), time(&text("created_at"), now)));
-    if let Value::Object(review) = &row["review"] {
+    let review = &row["review"];
+    if review.is_object() {
         let at = time(&plain(&review["at"]), now);
         page.fact("reviewed by", &format!("{}, {at}{}", plain(&review["by"]), reason(&plain(&review["comment"]))));
     }
@@ -127,13 +126,15 @@ fn head(session: &Session, row: &Row, page: &mut Page) {
             page.fact(name, &time(&text(field), now));
         }
     }
-    if let Value::Object(why) = &row["failure"] {
+    let why = &row["failure"];
+    if why.is_object() {
         page.fact("failed", &format!("{}: {}", plain(&why["code"]), plain(&why["detail"])));
     }
     page.fact("note", &text("note"));
     page.fact("alias", &text("alias"));
     page.fact("waits for", &text("waits_for"));
-    if let Value::Object(due) = &row["due"] {
+    let due = &row["due"];
+    if due.is_object() {
         let what = match plain(&due["why"]).as_str() {
             "resolve" => "it resolves by itself if its alerts stay clear",
             "expire" => "it expires if nobody decides",
@@ -201,7 +202,10 @@ fn evidence(session: &Session, row: &Row, page: &mut Page) {
 }
 
 fn attempt(session: &Session, row: &Row, page: &mut Page) {
-    let Value::Object(attempt) = &row["attempt"] else { return };
+    let attempt = &row["attempt"];
+    if !attempt.is_object() {
+        return;
+    }
     let (at, now) = (|name: &str| plain(&attempt[name]), session.now());
     page.heading("Act");
     page.fact("driver", &format!("{}, operation {}", at("driver"), at("operation_key")));
@@ -210,7 +214,8 @@ fn attempt(session: &Session, row: &Row, page: &mut Page) {
     if !attempt["done_at"].is_null() {
         page.fact("done", &time(&at("done_at"), now));
     }
-    if let Value::Object(abort) = &attempt["abort"] {
+    let abort = &attempt["abort"];
+    if abort.is_object() {
         page.fact(
             "aborted by",
             &format!("{}, {}: {}", plain(&abort["by"]), time(&plain(&abort["at"]), now), plain(&abort["reason"])),

@@ -34,7 +34,8 @@ pub async fn instance(session: &Session, id: &str) -> Outcome<Page> {
     if row["auto_remediation_enabled"] == false {
         page.fact("opted out", "nothing opens here by itself; a person may create a remediation");
     }
-    if let Value::Object(held) = &row["held"] {
+    let held = &row["held"];
+    if held.is_object() {
         let until = plain(&held["until"]);
         let until = if until.is_empty() { String::new() } else { format!(", until {}", time(&until, now)) };
         page.fact(

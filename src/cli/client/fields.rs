@@ -6,8 +6,8 @@ use super::text::age;
 use crate::cli::args::Kind;
 use crate::domain::Timestamp;
 
-/// One row.
-pub type Row = serde_json::Map<String, Value>;
+/// One row: an object, of which another release may lack a key. What is missing reads as nothing.
+pub type Row = Value;
 
 /// The text of a value: nothing for `null`, words for lists.
 pub fn plain(value: &Value) -> String {
@@ -144,7 +144,7 @@ fn note(row: &Row) -> String {
         }
     }
     match &row["failure"] {
-        Value::Object(why) => format!("{}: {}", plain(&why["code"]), plain(&why["detail"])),
+        why if why.is_object() => format!("{}: {}", plain(&why["code"]), plain(&why["detail"])),
         _ => String::new(),
     }
 }
@@ -174,5 +174,34 @@ pub fn value_of(kind: Kind, row: &Row, name: &str) -> Option<String> {
         (Kind::Instances, "rule") => inner("held", "rule"),
         (Kind::Alerts, "summary") => inner("annotations", "summary"),
         (_, name) => row.get(name).map(plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_of_another_release_has_empty_cells() {
+        for kind in Kind::value_variants() {
+            for header in [kind.headers(false), kind.headers(true)].concat() {
+                let cell = kind.cell(&json!({}), header, Timestamp::default());
+                assert!(["", "0", "everything", "()"].contains(&cell.as_str()), "{kind:?} {header}: {cell}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_have_short_names_and_those_of_the_api() {
+        let row = json!({"cluster_id": "c", "host_id": "h", "review": {"by": "ann"}, "version": 3});
+        for (name, value) in
+            [("cluster", "c"), ("cluster_id", "c"), ("host", "h"), ("reviewed_by", "ann"), ("version", "3")]
+        {
+            assert_eq!(value_of(Kind::Remediations, &row, name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(value_of(Kind::Remediations, &row, "rack"), None);
     }
 }

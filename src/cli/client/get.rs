@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fields::{Row, value_of};
 use super::select::Selection;
@@ -93,7 +93,7 @@ async fn watch(session: &Session, asked: &Get) -> Outcome {
 /// What has to differ for a row to be shown again: not that time has passed.
 fn face(kind: Kind, row: &Row, form: Form) -> String {
     if form == Form::Json {
-        return Value::Object(row.clone()).to_string();
+        return row.to_string();
     }
     let headers = kind.headers(form == Form::Wide).iter().filter(|header| !["AGE", "EXPIRES"].contains(header));
     headers.map(|header| kind.cell(row, header, Default::default())).collect::<Vec<_>>().join("\0")

@@ -17,6 +17,7 @@ mod wait;
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use super::args::Connection;
 use crate::clock::Clock;
@@ -80,6 +81,10 @@ impl From<DaemonError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        // Whoever reads has read enough: `| head`.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(0, "");
+        }
         Self::new(FAILED, format!("cannot print: {error}"))
     }
 }
@@ -131,13 +136,19 @@ fn session(connection: &Connection) -> Outcome<Session> {
     if let (None, Some(path)) = (token, &connection.token_file) {
         return Err(Failure::new(USAGE, format!("--token-file {}: it is empty", path.display())));
     }
-    let ca = connection.ca_file.as_ref().map(|path| {
-        fs::read(path).map_err(|error| Failure::new(USAGE, format!("--ca-file {}: {error}", path.display())))
-    });
-    let ca = ca.transpose()?;
-    let daemon = Daemon::new(&Address { server: &connection.server, token, ca: ca.as_deref() })?;
+    let ca = connection.ca_file.as_deref().map(|path| pem("ca-file", path)).transpose()?;
+    let identity = match (&connection.cert_file, &connection.key_file) {
+        (Some(cert), Some(key)) => Some([pem("cert-file", cert)?, b"\n".to_vec(), pem("key-file", key)?].concat()),
+        _ => None,
+    };
+    let (server, ca, identity) = (connection.server.as_str(), ca.as_deref(), identity.as_deref());
+    let daemon = Daemon::new(&Address { server, token, ca, identity })?;
     let is_plain = |name: &str, plain: &str| std::env::var(name).is_ok_and(|value| value == plain);
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stdout().is_terminal() && !no_colour && !is_plain("TERM", "dumb");
     Ok(Session { daemon, clock: Clock::start(None), colours })
+}
+
+fn pem(flag: &str, path: &Path) -> Outcome<Vec<u8>> {
+    fs::read(path).map_err(|error| Failure::new(USAGE, format!("--{flag} {}: {error}", path.display())))
 }

@@ -1,5 +1,7 @@
 //! Holds on nodes, and the kill switch.
 
+use std::io::{self, Write};
+
 use serde_json::{Value, json};
 
 use super::fields::plain;
@@ -12,7 +14,7 @@ pub async fn hold(session: &Session, asked: &Hold) -> Outcome {
     let body = json!({"instance_id": asked.instance, "for": asked.span, "reason": asked.reason});
     let row = session.daemon.post(&["holds"], &body).await?;
     let (id, instance, until) = (plain(&row["id"]), plain(&row["instance_id"]), plain(&row["expires_at"]));
-    println!("hold/{} on {} until {}", safe(&id), safe(&instance), time(&until, session.now()));
+    writeln!(io::stdout(), "hold/{} on {} until {}", safe(&id), safe(&instance), time(&until, session.now()))?;
     Ok(())
 }
 
@@ -34,7 +36,7 @@ pub async fn unhold(session: &Session, asked: &Lift) -> Outcome {
     for hold in holds {
         let id = plain(&hold["id"]);
         let row = session.daemon.delete(&["holds", &id]).await?;
-        println!("hold/{} on {} ended", safe(&id), safe(&plain(&row["instance_id"])));
+        writeln!(io::stdout(), "hold/{} on {} ended", safe(&id), safe(&plain(&row["instance_id"])))?;
     }
     Ok(())
 }
@@ -53,20 +55,22 @@ pub async fn switch(session: &Session, asked: &Switch, verb: &'static str) -> Ou
     };
     let now = session.now();
     if verb == "pause" {
-        println!(
+        writeln!(
+            io::stdout(),
             "{place} is paused by {} since {}: {}",
             text("paused_by"),
             time(&text("paused_at"), now),
             text("reason")
-        );
+        )?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        io::stdout(),
         "{place} goes on, resumed by {}; it was paused by {}: {}",
         text("resumed_by"),
         text("paused_by"),
         text("reason")
-    );
+    )?;
     let others = lists::all(session, Kind::Pauses, &[], 0, |_| true).await?.rows;
     for other in others {
         let id = safe(&Kind::Pauses.id(&other)).into_owned();

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::fields::{Row, plain};
 use super::text::safe;
 use super::{FAILED, Failure, Outcome, Session, TOO_LATE};
@@ -75,7 +73,7 @@ async fn reached(session: &Session, until: Until, id: &str, aims: &[State]) -> O
 
 async fn look(session: &Session, id: &str) -> Outcome<Row> {
     match session.daemon.get(&["remediations", id], &[]).await? {
-        Value::Object(row) => Ok(row),
+        row if row.is_object() => Ok(row),
         _ => Err(Failure::new(FAILED, format!("the answer about {id} is no remediation"))),
     }
 }

@@ -157,10 +157,4 @@ async fn switches_are_turned_and_shown() {
     let list = house.get("/api/v1/pauses?ended=true").await.json();
     assert_eq!(list["pauses"][0]["resumed_by"], "ben");
     assert_eq!(list["pauses"].as_array().unwrap().len(), 2);
-    let first = house.get("/api/v1/pauses?ended=true&page_size=1").await.json();
-    assert_eq!((&first["pauses"][0]["cluster_id"], &first["has_next"]), (&Value::Null, &json!(true)));
-    let token = first["next_page_token"].as_str().unwrap();
-    let last = house.get(&format!("/api/v1/pauses?ended=true&page_size=1&page_token={token}")).await.json();
-    assert_eq!((&last["pauses"][0]["cluster_id"], &last["has_next"]), (&json!("c-1"), &json!(false)));
-    assert_eq!(house.get(&format!("/api/v1/pauses?page_token={token}")).await.status, 400);
 }
