@@ -18,6 +18,8 @@ mod keeping;
 mod notices;
 #[path = "daemon/reload.rs"]
 mod reload;
+#[path = "daemon/service.rs"]
+mod service;
 #[path = "daemon/store.rs"]
 mod store;
 #[path = "daemon/tokens.rs"]

@@ -28,6 +28,8 @@ mod room;
 mod shim;
 #[path = "faults/small_disk.rs"]
 mod small_disk;
+#[path = "faults/watchdog.rs"]
+mod watchdog;
 
 use dice::number;
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -103,12 +104,15 @@ def start(root, unit, notify):
         os.chroot(root)
         os.chdir("/")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (int(unit["LimitNOFILE"][0]),) * 2)
+        files = min(int(unit["LimitNOFILE"][0]), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         os.setgroups([])
         os.setgid(int(user[3]))
         os.setuid(int(user[2]))
         os.umask(int(unit["UMask"][0], 8))
-        given = {"NOTIFY_SOCKET": notify, "WATCHDOG_USEC": str(seconds * 1_000_000), "WATCHDOG_PID": str(os.getpid())}
+        # Where standard error is said to be the journal, that is written to by its own protocol.
+        about = os.fstat(2)
+        given = {"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino}", "NOTIFY_SOCKET": notify, "WATCHDOG_USEC": str(seconds * 1_000_000), "WATCHDOG_PID": str(os.getpid())}
         wall.load()
         os.execve(arguments[0], arguments, {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **variables, **given})
     except BaseException as error:  # whatever it was: this is not the parent
@@ -116,30 +120,48 @@ def start(root, unit, notify):
     os._exit(1)
 
 
-class Said:
-    """What the daemon tells systemd."""
+class Socket:
+    """A socket of systemd's, in the root, that is always read: who writes to one that is full waits."""
 
-    def __init__(self, root):
-        self.path = "/run/notify-of-the-test"
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        outside = os.path.join(root, self.path.lstrip("/"))
+    def __init__(self, root, path, lines=lambda message: message.decode().splitlines()):
+        self.path, self.lines = path, lines
+        outside = os.path.join(root, path.lstrip("/"))
+        os.makedirs(os.path.dirname(outside), exist_ok=True)
         if os.path.exists(outside):
             os.unlink(outside)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(outside)
         os.chmod(outside, 0o666)
+        self.messages = []
+        threading.Thread(target=self.read, daemon=True).start()
 
-    def wait(self, line, within=SOON):
-        """Reads until it says that line; returns the whole message."""
+    def read(self):
+        while True:
+            message = self.socket.recv(1 << 20)
+            if message:
+                self.messages.append(self.lines(message))
+
+    def wait(self, line, within=SOON, after=0):
+        """Waits for a message with that line, the first `after` messages aside; says how many there were up to it."""
         until = time.monotonic() + within
-        while (left := until - time.monotonic()) > 0:
-            self.socket.settimeout(left)
-            try:
-                message = self.socket.recv(65536).decode()
-            except TimeoutError:
-                break
-            if line in message.splitlines():
-                return message
-        raise SystemExit(f"package.py: it did not say {line} within {within} s")
+        while time.monotonic() < until:
+            for n, message in enumerate(self.messages[after:], after + 1):
+                if line in message:
+                    return n
+            time.sleep(0.02)
+        raise SystemExit(f"package.py: no {line} within {within} s, only {self.messages[after:][-5:]}")
+
+
+def entry(message):
+    """The fields of an entry of the journal, as NAME=value (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/)."""
+    fields = []
+    while message:
+        name, _, message = message.partition(b"\n")
+        if b"=" not in name:
+            size = int.from_bytes(message[:8], "little")
+            name, message = name + b"=" + message[8 : 8 + size], message[9 + size :]
+        fields.append(name.decode())
+    return fields
 
 
 def ask(address, method, path, body=None):
@@ -175,7 +197,7 @@ def main():
     root, address = sys.argv[1:]
     with open(os.path.join(root, UNIT), encoding="utf-8") as file:
         unit = settings(file.read())
-    said = Said(root)
+    said, journal = Socket(root, "/run/notify-of-the-test"), Socket(root, "/run/systemd/journal/socket", entry)
     child, watchdog = start(root, unit, said.path)
     try:
         said.wait("READY=1")
@@ -184,9 +206,13 @@ def main():
         row = repair(address)
         if row["state"] != "SUCCEEDED":
             raise SystemExit(f"package.py: the repair ended {row}")
+        for line in (f"REMEDIATION_ID={row['id']}", "INSTANCE_ID=i-1", "CLUSTER_ID=lab", "STATE=SUCCEEDED",
+                     "SYSLOG_IDENTIFIER=remedyd", "PRIORITY=6"):
+            journal.wait(line)
+        before = len(said.messages)
         os.kill(child, signal.SIGHUP)
-        said.wait("RELOADING=1")
-        said.wait("READY=1")
+        reloading = said.wait("RELOADING=1", after=before)
+        said.wait("READY=1", after=reloading)
         print(ask(address, "GET", "/metrics"))
         os.kill(child, signal.SIGTERM)
         said.wait("STOPPING=1")

@@ -39,7 +39,8 @@ pub struct Telemetry {
     /// What the counts are made of, or the line for systemd, may have changed since.
     is_stale: bool,
     is_watched: bool,
-    said: Standing,
+    /// What systemd was told last.
+    said: Option<Standing>,
 }
 
 impl Telemetry {
@@ -60,7 +61,7 @@ impl Telemetry {
             settings: None,
             is_stale: true,
             is_watched,
-            said: Standing::default(),
+            said: None,
         };
         for record in memory.remediations().values() {
             let row = &record.remediation;
@@ -223,7 +224,7 @@ impl Observer for Telemetry {
             match change {
                 Change::Remediation(row) => {
                     self.remediation(row);
-                    row_before = Some(row);
+                    row_before = Some(&**row);
                 }
                 Change::Link(link) => self.link(link),
                 // A transition's row comes right before it.
@@ -254,20 +255,23 @@ impl Observer for Telemetry {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),
         };
-        if is_same && !self.is_stale && turned.shortage == self.said.shortage.as_deref() {
+        if is_same
+            && !self.is_stale
+            && self.said.as_ref().is_some_and(|said| turned.shortage == said.shortage.as_deref())
+        {
             return service::turned(self.is_watched, None);
         }
         self.is_stale = false;
         self.settings = turned.engine.settings().cloned();
         self.count(turned.engine);
         let standing = self.standing(turned.shortage);
-        let line = (standing != self.said).then(|| standing.to_string());
+        let line = (self.said.as_ref() != Some(&standing)).then(|| standing.to_string());
         service::turned(self.is_watched, line.as_deref());
-        self.said = standing;
+        self.said = Some(standing);
     }
 }
 
-fn log(step: &Transition, row: Option<&Box<Remediation>>) {
+fn log(step: &Transition, row: Option<&Remediation>) {
     let instance = row.map(|row| tracing::field::display(row.instance_id()));
     let cluster = row.map(|row| tracing::field::display(row.cluster_id()));
     info!(

@@ -14,6 +14,8 @@ pub mod posts;
 pub mod receiver;
 pub mod relay;
 pub mod site;
+pub mod systemd;
+pub mod tool;
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
