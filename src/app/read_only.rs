@@ -37,6 +37,7 @@ pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<TcpListener>
         Box::pin(async move { Err(vec![refused]) })
     });
     let shared = Shared::new(inlet, reader.clone(), config_out, metrics, reload);
+    shared.loads.started(clock.now());
     let (stop, stopping) = watch::channel(false);
     let (mut servers, _) = listen(listeners, &shared, &stopping);
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("read-only")]);

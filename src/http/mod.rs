@@ -19,6 +19,7 @@ mod ops;
 pub mod query;
 pub mod routes;
 pub mod server;
+pub mod status;
 mod together;
 mod webhook;
 mod webhook_alert;
@@ -61,6 +62,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What `POST /-/reload` does.
     pub reload: Reload,
+    /// What became of it, and of every other reload.
+    pub loads: status::Loads,
     webhook_room: Arc<Semaphore>,
 }
 
@@ -74,7 +77,7 @@ impl Shared {
         reload: Reload,
     ) -> Self {
         let webhook_room = Arc::new(Semaphore::new(webhook::room()));
-        Self { inlet, reader, config, metrics, reload, webhook_room }
+        Self { inlet, reader, config, metrics, reload, loads: status::Loads::default(), webhook_room }
     }
 
     fn config(&self) -> Arc<Config> {
