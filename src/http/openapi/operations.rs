@@ -7,7 +7,7 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::parameters::{any_of, name, paging, query, text, truth};
+use super::parameters::{any_of, name, or_empty, paging, query, text, truth};
 use super::words::one_of;
 use crate::domain::{AlertState, Mode, Severity, State, Trigger};
 use crate::http::error::Kind;
@@ -84,7 +84,10 @@ impl Described {
 
     /// A page of a list, which can be refused for its parameters.
     fn pages<T: ToSchema>(self, filters: impl IntoIterator<Item = Parameter>) -> Self {
-        self.takes(filters).takes(paging()).gives::<T>(StatusCode::OK).refuses(&[Kind::Invalid])
+        // Of the two dialects, Together's takes what is empty for what was left out.
+        let is_lenient = self.tag == TOGETHER;
+        let paging = paging().map(|parameter| if is_lenient { or_empty(parameter) } else { parameter });
+        self.takes(filters).takes(paging).gives::<T>(StatusCode::OK).refuses(&[Kind::Invalid])
     }
 
     fn schema<T: ToSchema>(&mut self) -> Ref {
@@ -353,9 +356,9 @@ fn together_reads() -> Vec<Described> {
             .refuses(&[Kind::NotFound]),
         get(IN_CLUSTER, "Remediations of an instance, or of all with `-`")
             .pages::<together::List>([
-                any_of("mode", "Only of this mode.", Mode::ALL.map(lists::mode_name)),
-                any_of("state", "Only in this state.", State::ALL.map(State::as_str)),
-                any_of("trigger", "Only of this trigger.", Trigger::ALL.map(lists::trigger_name)),
+                or_empty(any_of("mode", "Only of this mode.", Mode::ALL.map(lists::mode_name))),
+                or_empty(any_of("state", "Only in this state.", State::ALL.map(State::as_str))),
+                or_empty(any_of("trigger", "Only of this trigger.", Trigger::ALL.map(lists::trigger_name))),
                 query(
                     "order_by",
                     "`create_time` or `update_time`, and `asc` or `desc`; newest first where it is missing.",
