@@ -179,6 +179,7 @@ impl Daemon {
         let (reloaded_out, reloaded) = mpsc::channel(1);
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
+        shared.loads.started(clock.now());
         let fatal = opened.fatal;
         let config_file = options.config_file.clone();
         let storage = first.storage.clone();

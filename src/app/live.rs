@@ -190,9 +190,11 @@ impl Live<'_> {
             Err(mistakes) => Err(mistakes),
         };
         match &outcome {
-            Ok(()) => {}
+            Ok(()) => self.shared.loads.taken(self.hands.clock.now()),
             Err(mistakes) => {
                 self.shared.metrics.reload_failed();
+                let said = mistakes.iter().map(ToString::to_string).collect();
+                self.shared.loads.refused(self.hands.clock.now(), said);
                 error!(mistakes = mistakes.len(), "the configuration was not taken; the one before stays in force");
                 mistakes.iter().for_each(|mistake| error!("{mistake}"));
             }

@@ -39,6 +39,7 @@ pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<Listener>, s
         Box::pin(async move { Err(vec![refused]) })
     });
     let shared = Shared::new(inlet, reader.clone(), config_out, metrics, reload);
+    shared.loads.started(clock.now());
     let (stop, stopping) = watch::channel(false);
     let (mut servers, _) = listen(listeners, &shared, &stopping);
     service::ready(&format!("read-only: {why}"));

@@ -23,6 +23,7 @@ pub mod query;
 pub mod routes;
 mod sd;
 pub mod server;
+pub mod status;
 mod together;
 mod webhook;
 mod webhook_alert;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What `POST /-/reload` does.
     pub reload: Reload,
+    /// What became of it, and of every other reload.
+    pub loads: status::Loads,
     webhook_room: Arc<WebhookRoom>,
     strangers: Arc<Strangers>,
     /// When tokens end.
@@ -85,8 +88,8 @@ impl Shared {
         reload: Reload,
     ) -> Self {
         let clock = Arc::new(Clock::start(None));
-        let (webhook_room, strangers) = (Arc::default(), Arc::default());
-        Self { inlet, reader, config, metrics, reload, webhook_room, strangers, clock }
+        let (loads, webhook_room, strangers) = (status::Loads::default(), Arc::default(), Arc::default());
+        Self { inlet, reader, config, metrics, reload, loads, webhook_room, strangers, clock }
     }
 
     fn config(&self) -> Arc<Config> {

@@ -13,7 +13,7 @@ use tower_http::compression::predicate::SizeAbove;
 
 use super::error::{self, Fault, Kind};
 use super::server::room::Class;
-use super::{Shared, guard, native, native_commands, native_store, openapi, ops, sd, together, webhook};
+use super::{Shared, guard, native, native_commands, native_store, openapi, ops, sd, status, together, webhook};
 use crate::domain::Role;
 
 /// Below this an answer fits into a packet or two as it is.
@@ -144,6 +144,10 @@ pub static ROUTES: &[Route] = {
         route("pauses", "GET", "/api/v1/pauses", VIEWER, Problem, || get(native_commands::pauses)),
         route("pause", "POST", "/api/v1/pause", ADMIN, Problem, || post(native_commands::pause)),
         route("resume", "POST", "/api/v1/resume", ADMIN, Problem, || post(native_commands::resume)),
+
+        route("buildinfo", "GET", "/api/v1/status/buildinfo", VIEWER, Problem, || get(status::buildinfo)),
+        route("runtimeinfo", "GET", "/api/v1/status/runtimeinfo", VIEWER, Problem, || get(status::runtimeinfo)),
+        route("config", "GET", "/api/v1/status/config", ADMIN, Problem, || get(status::config)),
 
         route("store", "GET", "/api/v1/store", VIEWER, Problem, || get(native_store::store)),
         route("enable", "POST", "/api/v1/store/enable", ADMIN, Problem, || post(native_store::enable)),

@@ -62,9 +62,22 @@ fn a_broken_rule_is_refused_and_the_old_ones_stay_in_force() {
     assert_eq!(refused.status, 400, "{refused}");
     assert!(refused.body.contains("10-together.toml:") && refused.body.contains("rules.npd-kernel-deadlock.mode"));
 
+    let status = |of: &str| daemon.get(&format!("/api/v1/status/{of}")).json()["data"].clone();
+    let config = status("config");
+    assert_eq!(config["rules"]["npd-kernel-deadlock"]["mode"], "reboot_vm", "what is in force is shown");
+    let mistake = &config["last_reload_failure"]["mistakes"][0];
+    assert!(mistake.as_str().is_some_and(|text| text.contains("rules.npd-kernel-deadlock.mode")), "{mistake}");
+    assert_eq!(status("runtimeinfo")["reloadConfigSuccess"], false);
+
     // Back to what is in force: nothing new is taken, and the files are right again.
     site.write(RULES, &good);
     wait_successful(&daemon, 1.0);
+    daemon.wait("the status knows as well", || match status("config") {
+        config if config["last_reload_failure"].is_null() => Ok(()),
+        config => Err(config["last_reload_failure"].to_string()),
+    });
+    assert_eq!(status("config")["digest"], config["digest"]);
+    assert_eq!(status("runtimeinfo")["reloadConfigSuccess"], true);
     site.change(RULES, &rule("reboot_vm"), &rule("hammer"));
     wait_successful(&daemon, 0.0);
     site.change(RULES, &rule("hammer"), &rule("vm_only"));

@@ -12,11 +12,13 @@ pub(in crate::http) mod words;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Paths};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, RefOr, ResponsesBuilder, Schema, Server};
+use utoipa::openapi::{
+    Components, InfoBuilder, License, OpenApi, RefOr, Response as Answer, ResponsesBuilder, Schema, Server,
+};
 
 use self::operations::Described;
 use super::routes::{Dialect, METRICS, ROUTES, Route};
@@ -71,13 +73,20 @@ fn document() -> OpenApi {
 }
 
 fn operation(route: &Route, described: Described) -> Operation {
-    let mut responses = ResponsesBuilder::new();
+    let mut answers: BTreeMap<StatusCode, Answer> = refusals::of(route, &described.refuses).into_iter().collect();
     for (status, answer) in described.answers {
-        responses = responses.response(status.as_str(), refusals::with_request_id(answer));
+        let mut answer = refusals::with_request_id(answer);
+        // One status may stand for an answer and for a refusal: a daemon that is not ready, and one that is too busy.
+        if let Some(refusal) = answers.remove(&status) {
+            answer.description = format!("{} {}", answer.description, refusal.description);
+            answer.content.extend(refusal.content);
+            answer.headers.extend(refusal.headers);
+        }
+        answers.insert(status, answer);
     }
-    for (status, answer) in refusals::of(route, &described.refuses) {
-        responses = responses.response(status.as_str(), answer);
-    }
+    let responses = answers
+        .into_iter()
+        .fold(ResponsesBuilder::new(), |all, (status, answer)| all.response(status.as_str(), answer));
     let about = match route.needs {
         Some(role) => format!("{}\n\nNeeds the role {}.", described.about, role.as_str()),
         None => format!("{}\n\nOpen to everybody.", described.about),

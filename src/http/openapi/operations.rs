@@ -7,12 +7,12 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::parameters::{any_of, name, paging, query, text, truth};
+use super::parameters::{any_of, name, or_empty, paging, query, text, truth};
 use super::words::one_of;
 use crate::domain::{AlertState, Mode, Severity, State, Trigger};
 use crate::http::error::Kind;
 use crate::http::together::{cluster, lists, render, whoami};
-use crate::http::{native, native_commands as commands, native_rows as rows, together, webhook};
+use crate::http::{native, native_commands as commands, native_rows as rows, status, together, webhook};
 
 /// What the document as a whole is about.
 pub(super) const ABOUT: &str = "Remediation daemon for GPU clusters: alerts come in, one proposal opens, a person \
@@ -26,8 +26,6 @@ const REMEDIATIONS: &str = "remediations";
 const OPERATIONS: &str = "operations";
 const TOGETHER: &str = "together";
 
-/// What a handler reads from the store, or hands to the writer, may be late.
-const STORED: &[Kind] = &[Kind::Unavailable, Kind::Damaged];
 /// What may be wrong with a body.
 const BODY: &[Kind] = &[Kind::Invalid, Kind::TooLarge, Kind::TooSlow];
 
@@ -86,7 +84,10 @@ impl Described {
 
     /// A page of a list, which can be refused for its parameters.
     fn pages<T: ToSchema>(self, filters: impl IntoIterator<Item = Parameter>) -> Self {
-        self.takes(filters).takes(paging()).gives::<T>(StatusCode::OK).refuses(&[Kind::Invalid]).refuses(STORED)
+        // Of the two dialects, Together's takes what is empty for what was left out.
+        let is_lenient = self.tag == TOGETHER;
+        let paging = paging().map(|parameter| if is_lenient { or_empty(parameter) } else { parameter });
+        self.takes(filters).takes(paging).gives::<T>(StatusCode::OK).refuses(&[Kind::Invalid])
     }
 
     fn schema<T: ToSchema>(&mut self) -> Ref {
@@ -164,6 +165,15 @@ fn operations() -> Vec<Described> {
         get("/metrics", "Every metric, in Prometheus's text format", "From this machine no token is needed.")
             .says(StatusCode::OK, "Text format 0.0.4."),
         openapi,
+        get("/api/v1/status/buildinfo", "Which program answers", "").gives::<status::BuildAnswer>(StatusCode::OK),
+        get("/api/v1/status/runtimeinfo", "How this process is doing", "")
+            .gives::<status::RuntimeAnswer>(StatusCode::OK),
+        get(
+            "/api/v1/status/config",
+            "The configuration in force, without secrets",
+            "With its digest, when it was taken, and why the files as they are were not, if so.",
+        )
+        .gives::<status::ConfigurationAnswer>(StatusCode::OK),
     ]
 }
 
@@ -175,7 +185,7 @@ fn alerts() -> Vec<Described> {
         Described::new(ALERTS, "POST", path, summary, about)
             .reads_schema(alertmanager_message(), Required::True)
             .gives::<webhook::Answer>(StatusCode::OK)
-            .refuses(&[Kind::Invalid, Kind::TooLarge, Kind::NotFound, Kind::Unavailable])
+            .refuses(&[Kind::Invalid, Kind::TooLarge, Kind::NotFound])
     };
     // A message that comes too slowly is to be sent again: a 503.
     let sent_again = |mut described: Described| {
@@ -236,12 +246,10 @@ fn remediations() -> Vec<Described> {
         ]),
         new("GET", "/api/v1/remediations/{id}", "One remediation with its links", "")
             .gives::<rows::Remediation<'_>>(StatusCode::OK)
-            .refuses(&[Kind::NotFound])
-            .refuses(STORED),
+            .refuses(&[Kind::NotFound]),
         new("GET", "/api/v1/remediations/{id}/history", "Every transition of a remediation, in order", "")
             .gives::<rows::History>(StatusCode::OK)
-            .refuses(&[Kind::NotFound])
-            .refuses(STORED),
+            .refuses(&[Kind::NotFound]),
         new(
             "POST",
             "/api/v1/remediations/{id}/abort",
@@ -250,7 +258,7 @@ fn remediations() -> Vec<Described> {
         )
         .reads::<native::NewAbort>(Required::True)
         .gives::<rows::Remediation<'_>>(StatusCode::OK)
-        .refuses(&[Kind::NotFound, Kind::Precondition, Kind::Unavailable]),
+        .refuses(&[Kind::NotFound, Kind::Precondition]),
         new("GET", "/api/v1/holds", "Holds, newest first", "").pages::<rows::Holds<'_>>([
             query("instance_id", "Only of this instance.", name()),
             truth("ended", "Those that ended, and not those that stand."),
@@ -258,7 +266,7 @@ fn remediations() -> Vec<Described> {
         new("POST", "/api/v1/holds", "Hold a node: nothing touches it", "")
             .reads::<native::NewHold>(Required::True)
             .gives::<rows::Hold<'_>>(StatusCode::CREATED)
-            .refuses(&[Kind::NotFound, Kind::Precondition, Kind::Unavailable]),
+            .refuses(&[Kind::NotFound, Kind::Precondition]),
         new("DELETE", "/api/v1/holds/{id}", "End a hold", "").gives::<rows::Hold<'_>>(StatusCode::OK).refuses(&[
             Kind::NotFound,
             Kind::Precondition,
@@ -283,7 +291,7 @@ fn commands() -> Vec<Described> {
         )
         .reads::<commands::NewRemediation>(Required::True)
         .gives::<rows::Remediation<'_>>(StatusCode::CREATED)
-        .refuses(&[Kind::Taken, Kind::Damaged]),
+        .refuses(&[Kind::Taken]),
         post(
             "/api/v1/remediations/{id}/approve",
             "Approve a proposal, as it was seen",
@@ -304,14 +312,13 @@ fn pauses() -> Vec<Described> {
     let post = |path, summary, about| {
         Described::new(OPERATIONS, "POST", path, summary, about)
             .gives::<commands::PauseRow<'_>>(StatusCode::OK)
-            .refuses(&[Kind::NotFound, Kind::Precondition, Kind::Unavailable])
+            .refuses(&[Kind::NotFound, Kind::Precondition])
     };
     vec![
         Described::new(OPERATIONS, "GET", "/api/v1/pauses", "The kill switches that are on", "")
             .takes([truth("ended", "Also those that were turned off.")])
             .gives::<commands::Pauses<'_>>(StatusCode::OK)
-            .refuses(&[Kind::Invalid])
-            .refuses(STORED),
+            .refuses(&[Kind::Invalid]),
         post("/api/v1/pause", "Turn a kill switch on: nothing begins", "In one cluster, or everywhere.")
             .reads::<commands::NewPause>(Required::True),
         post("/api/v1/resume", "Turn a kill switch off", "Of one cluster, or the one for everything.")
@@ -322,8 +329,7 @@ fn pauses() -> Vec<Described> {
 fn store() -> Vec<Described> {
     vec![
         Described::new(OPERATIONS, "GET", "/api/v1/store", "What the store may do", "")
-            .gives::<rows::Store>(StatusCode::OK)
-            .refuses(STORED),
+            .gives::<rows::Store>(StatusCode::OK),
         Described::new(
             OPERATIONS,
             "POST",
@@ -332,8 +338,7 @@ fn store() -> Vec<Described> {
             "Make sure first that nobody else acts for the original.",
         )
         .gives::<rows::Store>(StatusCode::OK)
-        .refuses(&[Kind::Precondition])
-        .refuses(STORED),
+        .refuses(&[Kind::Precondition]),
     ]
 }
 
@@ -345,16 +350,15 @@ fn together_reads() -> Vec<Described> {
     let get = |path, summary| Described::new(TOGETHER, "GET", path, summary, "");
     vec![
         get("/v3/whoami", "Who the token belongs to").gives::<whoami::WhoAmI<'_>>(StatusCode::OK),
-        get(CLUSTERS, "Every cluster with its nodes").gives::<cluster::Clusters>(StatusCode::OK).refuses(STORED),
+        get(CLUSTERS, "Every cluster with its nodes").gives::<cluster::Clusters>(StatusCode::OK),
         get("/v1/compute/clusters/{cluster}", "One cluster with its nodes")
             .gives::<cluster::Cluster>(StatusCode::OK)
-            .refuses(&[Kind::NotFound])
-            .refuses(STORED),
+            .refuses(&[Kind::NotFound]),
         get(IN_CLUSTER, "Remediations of an instance, or of all with `-`")
             .pages::<together::List>([
-                any_of("mode", "Only of this mode.", Mode::ALL.map(lists::mode_name)),
-                any_of("state", "Only in this state.", State::ALL.map(State::as_str)),
-                any_of("trigger", "Only of this trigger.", Trigger::ALL.map(lists::trigger_name)),
+                or_empty(any_of("mode", "Only of this mode.", Mode::ALL.map(lists::mode_name))),
+                or_empty(any_of("state", "Only in this state.", State::ALL.map(State::as_str))),
+                or_empty(any_of("trigger", "Only of this trigger.", Trigger::ALL.map(lists::trigger_name))),
                 query(
                     "order_by",
                     "`create_time` or `update_time`, and `asc` or `desc`; newest first where it is missing.",
@@ -364,8 +368,7 @@ fn together_reads() -> Vec<Described> {
             .refuses(&[Kind::NotFound]),
         get(ONE, "One remediation with its linked alerts")
             .gives::<render::Remediation>(StatusCode::OK)
-            .refuses(&[Kind::NotFound])
-            .refuses(STORED),
+            .refuses(&[Kind::NotFound]),
     ]
 }
 
@@ -374,7 +377,7 @@ fn together_commands() -> Vec<Described> {
         |path, summary, about| {
             Described::new(TOGETHER, "POST", path, summary, about)
                 .gives::<render::Remediation>(StatusCode::OK)
-                .refuses(&[Kind::Invalid, Kind::NotFound, Kind::Precondition, Kind::Unavailable])
+                .refuses(&[Kind::Invalid, Kind::NotFound, Kind::Precondition])
         };
     vec![
         post(

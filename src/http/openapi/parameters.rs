@@ -63,6 +63,12 @@ pub(super) fn truth(name: &str, about: &str) -> Parameter {
     query(name, about, ObjectBuilder::new().schema_type(Type::Boolean))
 }
 
+/// The parameter, where an empty value counts as none: some clients write out filters that were not set.
+pub(super) fn or_empty(mut parameter: Parameter) -> Parameter {
+    parameter.extensions = Some([("allowEmptyValue", true)].into_iter().collect());
+    parameter
+}
+
 /// How much of a list, and from where.
 pub(super) fn paging() -> [Parameter; 2] {
     let size = ObjectBuilder::new()

@@ -22,11 +22,12 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     schemas
 }
 
-/// Every refusal of a route, by status: what its handler may say, and what its guard says before.
+/// Every refusal of a route, by status: what its handler may say, and what is said before it: who asks is not known, or may
+/// not, or the daemon is too busy to ask its handler at all.
 pub(super) fn of(route: &Route, kinds: &[Kind]) -> Vec<(StatusCode, Response)> {
     let guard: &[Kind] = if route.needs.is_some() { &[Kind::Unauthenticated, Kind::NotAllowed] } else { &[] };
     let mut by_status: BTreeMap<StatusCode, Vec<Kind>> = BTreeMap::new();
-    for kind in kinds.iter().chain(guard).chain(&[Kind::Internal]) {
+    for kind in kinds.iter().chain(guard).chain(&[Kind::Unavailable, Kind::Internal]) {
         let same = by_status.entry(status(route.dialect, *kind)).or_default();
         if !same.contains(kind) {
             same.push(*kind);
