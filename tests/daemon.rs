@@ -1,5 +1,6 @@
 //! The daemon as a process: real files, real programs, real signals.
 
+mod dice;
 mod support;
 
 #[path = "daemon/abort.rs"]
@@ -18,6 +19,8 @@ mod keeping;
 mod notices;
 #[path = "daemon/reload.rs"]
 mod reload;
+#[path = "daemon/reload_storm.rs"]
+mod reload_storm;
 #[path = "daemon/store.rs"]
 mod store;
 #[path = "daemon/tokens.rs"]
