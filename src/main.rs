@@ -99,6 +99,9 @@ enum Audit {
     /// missing, 1 where not, with file and offset, 78 where it could not be looked at. Prints the head, SEQ:HASH; whoever
     /// keeps that elsewhere can prove later that nothing before it was changed.
     Verify(Verify),
+    /// Tell who did what in a store whose daemon is stopped: a line for each request that changed something, with its time,
+    /// verb, principal, role, address and request id.
+    Log(Stopped),
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +161,9 @@ fn main() -> ExitCode {
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
         Verb::Store(asked) => store(asked),
+        Verb::Audit(Audit::Log(Stopped { storage_path })) => {
+            ExitCode::from(cli::audit::log(&storage_path, &mut std::io::stdout(), &mut std::io::stderr()))
+        }
         Verb::Audit(Audit::Verify(Verify { store, head })) => ExitCode::from(cli::audit::verify(
             &store.storage_path,
             head,
