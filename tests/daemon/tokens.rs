@@ -138,6 +138,7 @@ fn a_token_that_is_added_works_and_one_that_is_removed_does_not() {
     site.write(TOKENS, &kept);
     assert_eq!(admin.post("/-/reload", &json!({})).status, 200);
     assert_eq!(viewer.get("/api/v1/alerts").status, 401);
+    assert_eq!(daemon.log().matches("admin had the configuration loaded again").count(), 2);
     daemon.stop();
 }
 
