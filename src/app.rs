@@ -61,7 +61,7 @@ pub struct Options {
 
 /// Runs until a signal or a failure ends it. Logging is set up.
 pub fn serve(options: &Options) -> ExitCode {
-    let loaded = match config::load(&options.config_file, &options.overrides) {
+    let loaded = match config::load_steady(&options.config_file, &options.overrides, None) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));

@@ -1,5 +1,6 @@
 //! The daemon as a process: real files, real programs, real signals.
 
+mod dice;
 mod support;
 
 #[path = "daemon/abort.rs"]
@@ -20,6 +21,8 @@ mod notices;
 mod reload;
 #[path = "daemon/service.rs"]
 mod service;
+#[path = "daemon/reload_storm.rs"]
+mod reload_storm;
 #[path = "daemon/store.rs"]
 mod store;
 #[path = "daemon/tokens.rs"]

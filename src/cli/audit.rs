@@ -1,10 +1,10 @@
-//! `remedyd audit verify`: is the journal what was written, every byte of it?
+//! `remedyd audit verify`: is the journal what was written, every byte of it? `remedyd audit log`: who did what?
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::store::{Progress, failed};
-use crate::store::offline::{Audit, audit};
+use crate::store::offline::{Audit, Deed, audit, deeds};
 use crate::store::{parse_chain, show_chain};
 
 /// Exit status where the answer could not be printed.
@@ -28,6 +28,31 @@ pub fn verify(dir: &Path, head: Option<(u64, [u8; 32])>, out: &mut impl Write, e
         Ok(found) => show(dir, &found, out).map_or(UNPRINTED, |()| 0),
         Err(error) => failed(&error, err),
     }
+}
+
+/// Tells who did what in the stopped store in `dir`, a line each on `out`, and exit status 0; or why not, on `err`.
+pub fn log(dir: &Path, out: &mut impl Write, err: &mut impl Write) -> u8 {
+    let mut printed = Ok(());
+    let read = deeds(dir, &mut |deed| {
+        if printed.is_ok() {
+            printed = show_deed(&deed, out);
+        }
+    });
+    match read {
+        Ok(()) => printed.map_or(UNPRINTED, |()| 0),
+        Err(error) => failed(&error, err),
+    }
+}
+
+fn show_deed(deed: &Deed, out: &mut impl Write) -> io::Result<()> {
+    let Deed { seq, at, verb, principal, role, address, request_id, what } = deed;
+    let role = role.map_or("-", crate::domain::Role::as_str);
+    let address = address.map_or_else(|| "-".to_owned(), |address| address.to_string());
+    writeln!(
+        out,
+        "{at} turn={seq} {verb} by {principal} ({role}) from {address} request={request_id}: {}",
+        what.join("; ")
+    )
 }
 
 fn show(dir: &Path, found: &Audit, out: &mut impl Write) -> io::Result<()> {

@@ -19,7 +19,7 @@ use crate::domain::{Cluster, Instance};
 use crate::engine::Settings;
 use crate::engine::settings::Catalogue;
 use crate::inventory::target_groups::{self, Place};
-use crate::inventory::{self, Origin, Remark};
+use crate::inventory::{self, Remark};
 
 /// What command-line flags say in place of the file.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,41 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Vec<Mistake>> 
     // Where systemd's LoadCredential= puts files, for `credential:NAME`.
     let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     load_with(path, overrides, credentials.as_deref())
+}
+
+/// How often files that change while they are read are read again, before that is a mistake.
+const TRIES: usize = 16;
+
+/// [`load`], of files that somebody may be changing: all are read twice, and again until both times agree. Each file alone
+/// is exchanged whole, but between two of them a link may be swapped that both lie behind, and half of the old
+/// configuration with half of the new is neither. `known` is the digest of what was read so before, if it was.
+pub fn load_steady(path: &Path, overrides: &Overrides, known: Option<&str>) -> Result<Loaded, Vec<Mistake>> {
+    steady(known, path, || load(path, overrides))
+}
+
+fn steady(
+    known: Option<&str>,
+    path: &Path,
+    mut read: impl FnMut() -> Result<Loaded, Vec<Mistake>>,
+) -> Result<Loaded, Vec<Mistake>> {
+    let digest = |outcome: &Result<Loaded, Vec<Mistake>>| match outcome {
+        Ok(loaded) => Ok(loaded.config.digest.clone()),
+        Err(mistakes) => Err(mistakes.clone()),
+    };
+    let mut last = read();
+    for _ in 0..TRIES {
+        let found = digest(&last);
+        if found.as_ref().is_ok_and(|digest| Some(digest.as_str()) == known) {
+            return last;
+        }
+        let again = read();
+        if digest(&again) == found {
+            return again;
+        }
+        last = again;
+    }
+    let what = format!("it, or a file that it names, changed each time while all were read, {TRIES} times");
+    Err(vec![Mistake { file: path.to_owned(), line: 1, column: 1, key: "file".to_owned(), what }])
 }
 
 /// [`load`], with the folder of credentials as an argument.
@@ -123,8 +158,6 @@ impl Loader<'_> {
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,
-            http_sd: main.inventory.http_sd,
-            mapping: main.inventory.mapping,
             watched: BTreeSet::new(),
             digest: String::new(),
         }
@@ -177,14 +210,13 @@ impl Loader<'_> {
         let mut read = Vec::new();
         for file in files {
             match target_groups::parse(&file.text) {
-                Ok(groups) => read.push((Origin::File(file.path.clone()), groups)),
+                Ok(groups) => read.push((file.path.clone(), groups)),
                 Err(no) => self.mistakes.add_syntax(note(&file.path, no.at, "syntax".to_owned(), no.what)),
             }
         }
         let found = inventory::gather(&read, &instances, &main.clusters, &main.inventory.mapping);
         for Remark { origin, at, key, what, is_mistake } in found.remarks {
-            let Origin::File(file) = origin else { continue };
-            let note = note(&file, at, key, what);
+            let note = note(&origin, at, key, what);
             if is_mistake { self.mistakes.add(note) } else { self.mistakes.warn(note) }
         }
         instances.extend(found.instances);
@@ -313,5 +345,28 @@ mod tests {
         assert_eq!((mistakes[0].line, mistakes[0].key.as_str()), (2, "auth.tokens_file"));
         fs::remove_file(credentials.join("tokens")).unwrap();
         assert!(load(Some(credentials.as_path())).unwrap_err()[0].what.starts_with("cannot read "));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_until_it_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("remedyd.toml");
+        let revision = |n: u32| {
+            fs::write(&main, format!("storage.path = 'data-{n}'\n")).unwrap();
+            load(&main, &Overrides::default())
+        };
+        let digest = |n| revision(n).unwrap().config.digest;
+        let read = |revisions: &[u32], known: Option<&str>| {
+            let mut left = revisions.iter();
+            let outcome =
+                steady(known, &main, || revision(*left.next().expect("it asks no more often than it has to")));
+            (outcome.map(|loaded| loaded.config.digest), left.len())
+        };
+        assert_eq!(read(&[1, 1], None), (Ok(digest(1)), 0));
+        assert_eq!(read(&[1, 2, 3, 3], None), (Ok(digest(3)), 0));
+        assert_eq!(read(&[1, 2, 2], Some(&digest(1))), (Ok(digest(1)), 2), "that was steady before");
+        let restless: Vec<u32> = (0..100).collect();
+        let (outcome, _) = read(&restless, None);
+        assert!(outcome.unwrap_err()[0].what.contains("changed each time"));
     }
 }

@@ -31,12 +31,10 @@ use std::time::Duration;
 
 use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
-use crate::inventory::Mapping;
 
 pub use duration::show as show_duration;
-pub use inventory::HttpSd;
 pub use listen::{BadListen, Listen, Server, ServerLimits};
-pub use load::{Loaded, Overrides, load};
+pub use load::{Loaded, Overrides, load, load_steady};
 pub use mistake::Mistake;
 pub use size::show as show_size;
 pub use storage::Storage;
@@ -64,10 +62,6 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// Every instance that files describe.
     pub instances: Vec<Instance>,
-    /// `[inventory.http_sd.<id>]`: who is asked for more.
-    pub http_sd: BTreeMap<String, HttpSd>,
-    /// `[inventory.labels]`: how more is read.
-    pub mapping: Mapping,
     /// Folders whose change means that the configuration is to be read again.
     pub watched: BTreeSet<PathBuf>,
     /// SHA-256 over every file that was read, in hex: tells whether anything changed.

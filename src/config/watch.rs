@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
 use super::document::folder_of;
-use super::{Loaded, Mistake, Overrides, load};
+use super::{Loaded, Mistake, Overrides, load_steady};
 
 /// How often everything is read although nothing was heard.
 const POLL: Duration = Duration::from_secs(30);
@@ -126,7 +126,9 @@ impl Watch {
     /// Reads everything on a thread that may block; nothing when the runtime is going down.
     async fn read(&mut self) -> Option<Result<Box<Loaded>, Vec<Mistake>>> {
         let (path, overrides) = (self.path.clone(), self.overrides.clone());
-        let outcome = task::spawn_blocking(move || load(&path, &overrides)).await.ok()?.map(Box::new);
+        let known = self.last.clone().ok();
+        let read = move || load_steady(&path, &overrides, known.as_deref());
+        let outcome = task::spawn_blocking(read).await.ok()?.map(Box::new);
         match &outcome {
             Ok(loaded) => self.folders.clone_from(&loaded.config.watched),
             // What was named before is watched on, since that is where the mend will come.
@@ -183,6 +185,7 @@ mod tests {
     use tempfile::TempDir;
     use tokio::time::timeout;
 
+    use super::super::load;
     use super::*;
 
     /// Shorter than [`POLL`], so that what comes in time was heard and not polled.

@@ -1,10 +1,13 @@
 //! What operators and their machines ask of the daemon itself.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tracing::info;
 
 use super::Shared;
+use super::auth::Asker;
 use super::error::{Fault, Kind};
 
 /// The process answers; nothing more.
@@ -21,8 +24,15 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Response {
 }
 
 /// Loads the configuration again: 200 where it was taken, else 400 with every mistake on a line of its own.
-pub(super) async fn reload(State(shared): State<Shared>) -> Result<&'static str, Fault> {
-    match (shared.reload)().await {
+pub(super) async fn reload(
+    State(shared): State<Shared>,
+    Extension(asker): Extension<Asker>,
+) -> Result<&'static str, Fault> {
+    let outcome = (shared.reload)().await;
+    let (name, role, is_taken) = (&asker.principal.name, asker.principal.role.as_str(), outcome.is_ok());
+    // Files leave no row in the journal, so the log says who had them read.
+    info!(principal = name, role, request.id = asker.request_id, is_taken, "{name} had the configuration loaded again");
+    match outcome {
         Ok(()) => Ok("the configuration was loaded\n"),
         Err(mistakes) => Err(Fault::invalid(mistakes.join("\n"))),
     }

@@ -198,8 +198,6 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
         instances: vec![instance()],
-        http_sd: Default::default(),
-        mapping: Default::default(),
         watched: Default::default(),
         digest: String::new(),
     }

@@ -6,9 +6,8 @@
 //! no machine at all, is passed over with a word: such files are written for Prometheus, which scrapes more than nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::target_groups::{Group, Place, Placed};
 use crate::domain::{Cluster, ClusterId, HostId, Instance, InstanceId};
@@ -60,29 +59,11 @@ impl Default for Mapping {
     }
 }
 
-/// Where groups come from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// A file.
-    File(PathBuf),
-    /// `[inventory.http_sd.<id>]`
-    Http(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(out),
-            Self::Http(id) => write!(out, "http_sd.{id}"),
-        }
-    }
-}
-
 /// Something about a part of what was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// In what.
-    pub origin: Origin,
+    /// In which file.
+    pub origin: PathBuf,
     /// Where in it.
     pub at: Place,
     /// Which part: `[2].labels.cluster`.
@@ -103,7 +84,7 @@ pub struct Gathered {
 }
 
 /// Makes instances of all groups. `known` are described elsewhere: what is said of those machines here is not taken.
-pub fn gather(read: &[(Origin, Vec<Group>)], known: &[Instance], clusters: &[Cluster], mapping: &Mapping) -> Gathered {
+pub fn gather(read: &[(PathBuf, Vec<Group>)], known: &[Instance], clusters: &[Cluster], mapping: &Mapping) -> Gathered {
     let mut gathering = Gathering {
         known: names_of(known),
         taken: known.iter().map(|instance| &instance.id).collect(),
@@ -140,7 +121,7 @@ fn names_of(known: &[Instance]) -> BTreeSet<(ClusterId, String)> {
 /// One group, and where it stands.
 #[derive(Clone, Copy)]
 struct From<'a> {
-    origin: &'a Origin,
+    origin: &'a Path,
     n: usize,
     group: &'a Group,
 }
@@ -187,7 +168,7 @@ impl<'a> Gathering<'a> {
 
     fn remark(&mut self, from: &From<'_>, at: Place, part: &str, is_mistake: bool, what: impl Into<String>) {
         let key = format!("[{}].{part}", from.n);
-        self.remarks.push(Remark { origin: from.origin.clone(), at, key, what: what.into(), is_mistake });
+        self.remarks.push(Remark { origin: from.origin.to_owned(), at, key, what: what.into(), is_mistake });
     }
 
     fn take(&mut self, from: &From<'a>) {
@@ -225,7 +206,7 @@ impl<'a> Gathering<'a> {
     }
 
     fn take_target(&mut self, from: &From<'a>, cluster: &ClusterId, at: Place, address: String) {
-        let place = format!("{}:{}:{}", from.origin, at.line, at.column);
+        let place = format!("{}:{}:{}", from.origin.display(), at.line, at.column);
         let told = |text: &str| Told { what: text.to_owned(), place: place.clone() };
         let mapping = self.mapping;
         let label = |names: &'a Vec<String>| self.pick(from.group, &[names]).map(|(_, found)| told(&found.text));
@@ -270,7 +251,7 @@ impl<'a> Gathering<'a> {
         let draft = self.drafts.entry(id.clone()).or_insert(blank);
         let mut contradictions = Vec::new();
         if draft.cluster != *cluster {
-            contradictions.push(("cluster", draft.cluster.to_string(), format!("{}", draft.from.origin)));
+            contradictions.push(("cluster", draft.cluster.to_string(), draft.from.origin.display().to_string()));
         }
         for (key, slot, said) in [
             ("name", &mut draft.name, name),
@@ -340,7 +321,7 @@ impl<'a> Gathering<'a> {
 
 /// A file for a whole data centre would be a warning for each of its web servers.
 fn cap(remarks: &mut Vec<Remark>) {
-    let mut said: BTreeMap<Origin, usize> = BTreeMap::new();
+    let mut said: BTreeMap<PathBuf, usize> = BTreeMap::new();
     remarks.retain_mut(|remark| {
         let said = said.entry(remark.origin.clone()).or_default();
         *said += usize::from(!remark.is_mistake);

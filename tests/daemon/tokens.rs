@@ -138,5 +138,41 @@ fn a_token_that_is_added_works_and_one_that_is_removed_does_not() {
     site.write(TOKENS, &kept);
     assert_eq!(admin.post("/-/reload", &json!({})).status, 200);
     assert_eq!(viewer.get("/api/v1/alerts").status, 401);
+    assert_eq!(daemon.log().matches("admin had the configuration loaded again").count(), 2);
     daemon.stop();
+}
+
+#[test]
+fn the_journal_tells_who_did_what_in_which_role_and_from_where() {
+    let site = site();
+    let tokens =
+        ["webhook", "operator", "approver"].map(|role| new_token(&site, role, &format!("the-{role}"), &["train-a"]));
+    let daemon = Daemon::start(&site);
+    let [hook, operator, approver] = tokens.map(|token| daemon.client().with_token(&token));
+    hook.post("/api/v1/webhooks/alertmanager", &firing(HEAVY, "gpu-node-7", now())).json();
+    let found = approver.get("/api/v1/remediations").json();
+    let id = found["remediations"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/compute/clusters/train-a/instances/i-7/remediations/{id}/approve");
+    assert_eq!(operator.post(&path, &json!({})).status, 403);
+    let approved = approver.post(&path, &json!({"comment": "go"}));
+    approved.json();
+    let asked = approved.head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+    operator.post("/api/v1/holds", &json!({"instance_id": "i-3", "reason": "mine", "for": "1h"})).json();
+    daemon.stop();
+
+    let mut command = remedyd();
+    command.args(["audit", "log"]).arg(format!("--storage.path={}", site.path("data").display()));
+    let told = command.stdout(std::process::Stdio::piped()).output().unwrap();
+    assert!(told.status.success(), "{told:?}");
+    let told = String::from_utf8(told.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let [first, second] = lines[..] else { panic!("a line for each of both, and none for who was refused:\n{told}") };
+    let wanted = format!(
+        "approve by the-approver (approver) from 127.0.0.1 request={asked}: approve of remediation {id}: now PENDING"
+    );
+    assert!(first.contains(&wanted), "{first}");
+    assert!(
+        second.contains("hold by the-operator (operator) from 127.0.0.1 ") && second.contains(" on i-3 set"),
+        "{second}"
+    );
 }

@@ -164,12 +164,18 @@ pub(super) enum Audit {
     /// missing, 1 where not, with file and offset, 78 where it could not be looked at. Prints the head, SEQ:HASH; whoever
     /// keeps that elsewhere can prove later that nothing before it was changed.
     Verify(Verify),
+    /// Tell who did what in a store whose daemon is stopped: a line for each request that changed something, with its time,
+    /// verb, principal, role, address and request id.
+    Log(Stopped),
 }
 
 impl Audit {
     pub(super) fn run(self) -> u8 {
-        let Self::Verify(Verify { store, head }) = self;
-        cli::audit::verify(&store.storage_path, head, &mut std::io::stdout(), &mut std::io::stderr())
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        match self {
+            Self::Verify(Verify { store, head }) => cli::audit::verify(&store.storage_path, head, &mut out, &mut err),
+            Self::Log(Stopped { storage_path }) => cli::audit::log(&storage_path, &mut out, &mut err),
+        }
     }
 }
 

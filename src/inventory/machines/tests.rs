@@ -8,11 +8,8 @@ fn clusters() -> Vec<Cluster> {
 }
 
 fn gathered(texts: &[&str], known: &[Instance], mapping: &Mapping) -> Gathered {
-    let read: Vec<(Origin, Vec<Group>)> = texts
-        .iter()
-        .enumerate()
-        .map(|(n, text)| (Origin::File(PathBuf::from(format!("f{n}.yml"))), parse(text).unwrap()))
-        .collect();
+    let read: Vec<(PathBuf, Vec<Group>)> =
+        texts.iter().enumerate().map(|(n, text)| (PathBuf::from(format!("f{n}.yml")), parse(text).unwrap())).collect();
     gather(&read, known, &clusters(), mapping)
 }
 
@@ -28,7 +25,7 @@ fn remarks(texts: &[&str]) -> Vec<String> {
     let gathered = gathered(texts, &[], &Mapping::default());
     let shown = |remark: &Remark| {
         let Remark { origin, at, key, what, is_mistake } = remark;
-        format!("{}{origin}:{}:{}: {key}: {what}", if *is_mistake { "!" } else { "" }, at.line, at.column)
+        format!("{}{}:{}:{}: {key}: {what}", if *is_mistake { "!" } else { "" }, origin.display(), at.line, at.column)
     };
     gathered.remarks.iter().map(shown).collect()
 }

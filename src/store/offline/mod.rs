@@ -4,6 +4,7 @@
 
 mod audit;
 mod check;
+mod deeds;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use audit::{Audit, audit};
 pub use check::{Checked, Part, check};
+pub use deeds::{Deed, deeds};
 pub use transfer::{Moved, export, import};
 
 use super::lock::Lock;
