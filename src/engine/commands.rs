@@ -19,6 +19,7 @@ pub fn wanted(command: &Command) -> Vec<PastKey> {
         | Command::Cancel { selector }
         | Command::Abort { selector, .. } => named(selector),
         Command::Hold { .. } | Command::Unhold { .. } | Command::Enable => Vec::new(),
+        Command::Again(command) => wanted(command),
     }
 }
 
@@ -52,5 +53,9 @@ pub fn take(turn: &mut Turn<'_>, principal: &Principal, command: Command) -> Res
         Command::Hold { instance_id, reason, span } => holds::set(turn, principal, instance_id, reason, span),
         Command::Unhold { hold_id } => holds::lift(turn, principal, hold_id),
         Command::Enable => execution::enable(turn, principal),
+        Command::Again(command) => match remediation::done_before(turn, principal, &command) {
+            Some(record) => Ok(Reply::Remediation(Box::new(record))),
+            None => take(turn, principal, *command),
+        },
     }
 }

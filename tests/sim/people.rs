@@ -144,7 +144,8 @@ impl World {
             | Command::Abort { .. }
             | Command::Hold { .. }
             | Command::Unhold { .. }
-            | Command::Enable => (None, None),
+            | Command::Enable
+            | Command::Again(_) => (None, None),
         };
         self.turn(Input::Asked(principal, command), Ack::Person(Errand { verb, about, seen, mode }))
     }
