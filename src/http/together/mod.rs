@@ -7,6 +7,7 @@ mod cluster;
 pub(super) mod error;
 mod lists;
 mod render;
+mod timeline;
 
 use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
@@ -28,14 +29,25 @@ use crate::store::reader::Reader;
 /// The longest reason or comment; it is shown in one cell of a table.
 const MAX_TEXT_BYTES: usize = 4096;
 
+/// What we call the organization and the project that every token belongs to.
+const US: &str = "remedyd";
+
 /// `GET /v3/whoami`
 pub(super) async fn whoami(Extension(asker): Extension<Asker>) -> Response {
-    let us = "remedyd";
     super::json(&json!({
         "type": "project_api_key",
         "api_key": {"id": asker.principal.name},
-        "organization": {"id": us, "name": us},
-        "project": {"id": us, "name": us, "slug": us},
+        "organization": {"id": US, "name": US},
+        "project": {"id": US, "name": US, "slug": US},
+    }))
+}
+
+/// `GET /v1/whoami`, its older form: `whoami()` of the SDK 2.42 still asks for it, while the CLI beside it asks `/v3`.
+pub(super) async fn whoami_1(Extension(asker): Extension<Asker>) -> Response {
+    super::json(&json!({
+        "api_key_id": asker.principal.name,
+        "organization_id": US, "organization_name": US,
+        "project_id": US, "project_name": US, "project_slug": US,
     }))
 }
 
@@ -168,10 +180,11 @@ pub(super) async fn approve(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let body: Approve = body::object(request).await?;
     let mode: Option<Mode> = body.mode.as_deref().map(lists::wanted_mode).transpose()?;
     let comment = text("comment", body.comment)?;
-    answer(shared.ask(&asker, Command::Approve { selector, mode, comment, seen_version: None }).await?)
+    review(&shared, &asker, Command::Approve { selector, mode, comment, seen_version: None }, is_retry).await
 }
 
 #[derive(Deserialize)]
@@ -187,9 +200,10 @@ pub(super) async fn reject(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let body: Reject = body::object(request).await?;
     let comment = text("comment", body.comment)?;
-    answer(shared.ask(&asker, Command::Reject { selector, comment }).await?)
+    review(&shared, &asker, Command::Reject { selector, comment }, is_retry).await
 }
 
 #[derive(Deserialize)]
@@ -203,8 +217,14 @@ pub(super) async fn cancel(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let Cancel {} = body::object(request).await?;
-    answer(shared.ask(&asker, Command::Cancel { selector }).await?)
+    review(&shared, &asker, Command::Cancel { selector }, is_retry).await
+}
+
+async fn review(shared: &Shared, asker: &Asker, command: Command, is_retry: bool) -> Result<Response, Fault> {
+    let command = if is_retry { Command::Again(Box::new(command)) } else { command };
+    answer(shared.ask(asker, command).await?)
 }
 
 fn answer(reply: Reply) -> Result<Response, Fault> {
