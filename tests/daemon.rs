@@ -19,10 +19,10 @@ mod keeping;
 mod notices;
 #[path = "daemon/reload.rs"]
 mod reload;
-#[path = "daemon/service.rs"]
-mod service;
 #[path = "daemon/reload_storm.rs"]
 mod reload_storm;
+#[path = "daemon/service.rs"]
+mod service;
 #[path = "daemon/store.rs"]
 mod store;
 #[path = "daemon/tokens.rs"]

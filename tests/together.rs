@@ -109,12 +109,12 @@ fn script(interpreter: impl AsRef<OsStr>, name: &str) -> Command {
 
 #[test]
 fn version_3_of_togethers_sdk_and_cli_finds_all_that_it_knows() {
-    play(script(python(), "clients.py"), 42);
+    play(script(python(), "clients.py"), 44);
 }
 
 #[test]
 fn version_2_of_togethers_sdk_and_cli_finds_all_that_it_knows() {
-    play(script(python_2(), "clients.py"), 44);
+    play(script(python_2(), "clients.py"), 46);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub fn wanted(command: &Command) -> Vec<PastKey> {
         | Command::Pause { .. }
         | Command::Resume { .. }
         | Command::Enable => Vec::new(),
+        Command::Again(command) => wanted(command),
     }
 }
 
@@ -62,5 +63,9 @@ pub fn take(turn: &mut Turn<'_>, principal: &Principal, command: Command) -> Res
         Command::Pause { cluster_id, reason } => pauses::pause(turn, principal, cluster_id, reason),
         Command::Resume { cluster_id, reason } => pauses::resume(turn, principal, cluster_id, reason),
         Command::Enable => execution::enable(turn, principal),
+        Command::Again(command) => match remediation::done_before(turn, principal, &command) {
+            Some(record) => Ok(Reply::Remediation(Box::new(record))),
+            None => take(turn, principal, *command),
+        },
     }
 }

@@ -67,7 +67,7 @@ pub enum Input {
 
 impl Input {
     /// The kind, as the journal records it.
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Restored { .. } => "restored",
             Self::Configured(_) => "configured",
@@ -228,11 +228,13 @@ pub enum Command {
     },
     /// Let a copied or restored store act again.
     Enable,
+    /// An approve, reject or cancel of which the client says that it is a repeat: the first one's answer got lost.
+    Again(Box<Command>),
 }
 
 impl Command {
     /// The verb, as the journal and refusals name it.
-    pub const fn verb(&self) -> &'static str {
+    pub fn verb(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
             Self::Approve { .. } => "approve",
@@ -244,6 +246,7 @@ impl Command {
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
             Self::Enable => "enable",
+            Self::Again(command) => command.verb(),
         }
     }
 }

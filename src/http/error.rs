@@ -44,6 +44,8 @@ pub enum Kind {
     TooSlow,
     /// Nothing is wrong with the request; try again soon.
     Unavailable,
+    /// Nothing is taken until somebody helps: the store is read-only, or the disk is full.
+    Closed,
     /// The store is damaged where this was asked; it is built anew, so trying again helps.
     Damaged,
     /// Our own mistake.
@@ -89,7 +91,11 @@ impl From<Refusal> for Fault {
 
 impl From<Unavailable> for Fault {
     fn from(unavailable: Unavailable) -> Self {
-        Self::new(Kind::Unavailable, unavailable.to_string())
+        let kind = match unavailable {
+            Unavailable::Closed(_) => Kind::Closed,
+            Unavailable::Overloaded | Unavailable::Stopping => Kind::Unavailable,
+        };
+        Self::new(kind, unavailable.to_string())
     }
 }
 
@@ -125,7 +131,7 @@ impl Kind {
             Self::Taken | Self::Precondition => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable | Self::Damaged => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Closed | Self::Damaged => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -137,7 +143,7 @@ pub(super) fn headers(kind: Kind, response: &mut Response) {
         Kind::Unauthenticated => {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Kind::Unavailable | Kind::Damaged => {
+        Kind::Unavailable | Kind::Closed | Kind::Damaged => {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Kind::Invalid

@@ -80,7 +80,7 @@ impl Query {
         let after = match self.one("page_token") {
             None => None,
             Some(token) => Some(question.place(token).ok_or_else(|| {
-                Fault::invalid("page_token: it belongs to no page of this list with these filters; start without one")
+                Fault::invalid("page_token: it belongs to no page of this list with these filters; ask with those that it came with, or without it")
             })?),
         };
         Ok(Paging { size, after })

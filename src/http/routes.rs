@@ -155,6 +155,7 @@ pub static ROUTES: &[Route] = {
         route("service_discovery", "GET", "/sd/http", VIEWER, Problem, || get(sd::http)),
 
         route("together_whoami", "GET", "/v3/whoami", VIEWER, Together, || get(together::whoami)),
+        route("together_whoami", "GET", "/v1/whoami", VIEWER, Together, || get(together::whoami_1)),
         route("together_clusters", "GET", "/v1/compute/clusters", VIEWER, Together, || get(together::clusters)),
         route("together_cluster", "GET", "/v1/compute/clusters/{cluster}", VIEWER, Together, || get(together::cluster)),
         route("together_list", "GET", REMEDIATIONS, VIEWER, Together, || get(together::list)),

@@ -181,7 +181,8 @@ impl World {
             | Command::Unhold { .. }
             | Command::Pause { .. }
             | Command::Resume { .. }
-            | Command::Enable => (None, None),
+            | Command::Enable
+            | Command::Again(_) => (None, None),
         };
         self.turn(Input::Asked(principal, command), Ack::Person(Errand { verb, about, seen, mode }))
     }

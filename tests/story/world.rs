@@ -307,6 +307,7 @@ impl World {
             }
             _ => Command::Cancel { selector, comment, seen_version },
         };
+        let command = if options.contains_key("retry") { Command::Again(Box::new(command)) } else { command };
         self.ask(Principal::local(), command)
     }
 

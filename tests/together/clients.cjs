@@ -162,6 +162,10 @@ const lives = {
     machine(opened.instance_id, 'done');
     const ended = await until(approved, 'SUCCEEDED');
     assert(ended.end_time && ended.linked_alerts[0].resolved_at);
+    const { node_lifecycle_events } = await face.client.beta.clusters.retrieve('train-a');
+    const told = node_lifecycle_events.filter((event) => event.node_id === opened.instance_id);
+    const words = ['Proposed', 'Approved', 'Started', 'Succeeded'].map((word) => `Remediation${word}`);
+    assert.deepEqual(told.map((event) => event.reason), words);
   },
 
   async fails() {
@@ -230,15 +234,27 @@ async function keys() {
   assert.deepEqual(still(await face.create('train-b', at, 'REBOOT_VM', 'named', key)), still(ended));
 }
 
-async function lostAnswers() {
-  const at = instance('train-b');
+async function toldAtLast(asks) {
   const mark = wire.length;
   losesNext = true;
-  const made = await face.create('train-b', at, 'REBOOT_VM', 'the answer was lost');
+  const answer = await asks();
   assert.equal(wire.length - mark, 2);
+  return answer;
+}
+
+async function lostAnswers() {
+  const at = instance('train-b');
+  const made = await toldAtLast(() => face.create('train-b', at, 'REBOOT_VM', 'the answer was lost'));
   const found = await face.list('train-b', at);
   assert.deepEqual(found.remediations.map((row) => row.id), [made.id]);
-  await face.cancel(made);
+  assert.equal((await toldAtLast(() => face.cancel(made))).state, 'CANCELLED');
+
+  const opened = await proposal(instance('train-b'));
+  const approved = await toldAtLast(() => face.approve(opened, 'go', 'VM_ONLY'));
+  assert.equal(approved.state, 'PENDING');
+  await face.cancel(approved);
+  const other = await proposal(instance('train-b'));
+  assert.equal((await toldAtLast(() => face.reject(other, 'no'))).review_comment, 'no');
 }
 
 // Every refusal: which error, which words, and one request only.
@@ -402,7 +418,7 @@ async function main() {
   await keys();
   step("a client's own id makes one remediation");
   await lostAnswers();
-  step('a lost answer makes no second remediation');
+  step('lost answers are given again, and nothing is done twice');
   step(`${await refusals()} refusals, each in words`);
   step(await paging());
   step(answers.check(process.env.NODE_PATH));

@@ -15,18 +15,34 @@ import paging
 import refusals
 import strictness
 import together
-from faces import AsyncSdk, Cli, Sdk
-from world import Site, step
+from faces import WIRE, AsyncSdk, Cli, Sdk
+from world import Site, check, step
+
+
+def arrives(stage, face):
+    """Who asks is told by name, and the base URL of the other line of SDKs leads here too."""
+    whoami = face.call(face.client.whoami())
+    check((whoami.api_key.id if faces.IS_3 else whoami.api_key_id) == "approver", whoami)
+    check(WIRE.requests[-1] == ("GET", "/v3/whoami" if faces.IS_3 else "/v1/whoami"), WIRE.requests[-1])
+    check([cluster.cluster_id for cluster in face.clusters()] == ["train-a", "train-b", "train-c"], "clusters")
+    if faces.IS_3:
+        other = type(face)(stage, base=stage["base"] + "/v1")
+        check(other.call(other.client.whoami()) == whoami and len(other.clusters()) == 3, "the other base")
+        check(WIRE.requests[-2:] == [("GET", "/v1/v3/whoami"), ("GET", "/v1/v1/compute/clusters")], WIRE.requests[-2:])
+        other.close()
 
 
 def play(site, rows, face):
     began = time.monotonic()
+    if not isinstance(face, Cli):
+        arrives(site.stage, face)
+        step(f"{face.name}: whoami names the token, and clusters are there")
     for live in lives.ALL:
         live(site, face)
         step(f"{face.name}: a remediation {live.__name__.replace('_', ' ')}")
     if not isinstance(face, Cli):
         refusals.answers_get_lost(site, face)
-        step(f"{face.name}: a lost answer makes no second remediation")
+        step(f"{face.name}: lost answers are given again, and nothing is done twice")
         step(f"{face.name}: {strictness.breaks(site, face)} broken answers are noticed")
     if not isinstance(face, Cli) or not faces.IS_3:
         refusals.keys(site, face)

@@ -94,11 +94,11 @@ class Refused(Exception):
 class Sdk:
     name = "SDK"
 
-    def __init__(self, stage, token="approver", **options):
+    def __init__(self, stage, token="approver", base=None):
         self.stage = stage
-        base = stage["base"] if IS_3 else stage["base"] + "/v1"
+        base = base or stage["base"] + ("" if IS_3 else "/v1")
         key = stage["tokens"].get(token, token)
-        self.client = self.make(api_key=key, base_url=base, _strict_response_validation=True, **options)
+        self.client = self.make(api_key=key, base_url=base, _strict_response_validation=True)
         self.rows = self.client.clusters.remediations
 
     make = together.Together
@@ -144,9 +144,9 @@ class AsyncSdk(Sdk):
     name = "async SDK"
     make = together.AsyncTogether
 
-    def __init__(self, stage, token="approver", **options):
+    def __init__(self, stage, token="approver", base=None):
         self.runner = asyncio.Runner()
-        super().__init__(stage, token, **options)
+        super().__init__(stage, token, base)
 
     def call(self, answer):
         async def wait():
@@ -186,7 +186,7 @@ class Cli:
             with open(out / "printed", "w") as printed:
                 os.dup2(printed.fileno(), 1)
                 os.dup2(printed.fileno(), 2)
-            base = self.stage["base"] if IS_3 else self.stage["base"] + "/v1"
+            base = self.stage["base"] + ("" if IS_3 else "/v1")
             os.environ.update(TOGETHER_API_KEY=self.token, TOGETHER_BASE_URL=base)
             sys.argv = ["together", "clusters", "remediations", *arguments]
             try:

@@ -28,7 +28,8 @@ def succeeds(site, face):
     site.machine(instance, "done")
     ended = site.until(approved, "SUCCEEDED")
     check(ended.end_time >= ended.start_time and ended.linked_alerts[0].resolved_at, ended)
-    return instance
+    told = [event.reason for event in site.sdk.cluster("train-a").node_lifecycle_events if event.node_id == instance]
+    check(told == ["RemediationProposed", "RemediationApproved", "RemediationStarted", "RemediationSucceeded"], told)
 
 
 def fails(site, face):

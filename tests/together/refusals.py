@@ -292,12 +292,35 @@ def keys(site, face):
 
 
 def answers_get_lost(site, face):
-    """The SDK repeats what it had no answer to, and nothing is done twice."""
+    """The SDK repeats what it had no answer to: nothing is done twice, and the answer is that of the first time."""
     instance = site.instance("train-b")
-    mark = len(WIRE.requests)
-    WIRE.spoil = lose
-    made = face.create("train-b", instance, "REBOOT_VM", "the answer was lost")
-    check([method for method, _ in WIRE.since(mark)] == ["POST", "POST"], WIRE.since(mark))
+    made = told_at_last(lambda: face.create("train-b", instance, "REBOOT_VM", "the answer was lost"))
     found = face.list("train-b", instance).remediations
     check([row.id for row in found] == [made.id], f"two were created: {found}")
-    face.cancel(made)
+    # A repeat of somebody else's request is another request.
+    other = Sdk(site.stage, "operator")
+    where = {"cluster_id": "train-b", "mode": faces.MODE + "REBOOT_VM", "reason": "the answer was lost"}
+    repeated = {"x-stainless-retry-count": "1"}
+    do = lambda c: c.rows.create(instance, **where, extra_headers=repeated)
+    sdk_is_refused("somebody else's repeat", other, do, PRECONDITION, [made.id])
+    other.close()
+    ended = told_at_last(lambda: face.cancel(made))
+    check(ended.id == made.id and ended.state == "CANCELLED", ended)
+
+    opened = site.proposal(site.instance("train-b"))
+    approved = told_at_last(lambda: face.approve(opened, "go", "VM_ONLY"))
+    check(approved.state == "PENDING" and approved.mode == "REMEDIATION_MODE_VM_ONLY", approved)
+    face.cancel(approved)
+    opened = site.proposal(site.instance("train-b"))
+    ended = told_at_last(lambda: face.reject(opened, "no"))
+    check(ended.state == "CANCELLED" and ended.review_comment == "no", ended)
+
+
+def told_at_last(do):
+    """The answer to a request whose first answer gets lost."""
+    mark = len(WIRE.requests)
+    WIRE.spoil = lose
+    answer = do()
+    asked = WIRE.since(mark)
+    check(len(asked) == 2 and len(set(asked)) == 1, asked)
+    return answer

@@ -18,7 +18,7 @@ pub const PAST: usize = 1000;
 /// How many write that past at once: their turns share an fsync.
 const WRITERS: usize = 8;
 /// Instances of each cluster; no remediation of a test has to wait for the end of another's.
-const INSTANCES: usize = 40;
+const INSTANCES: usize = 48;
 const CLUSTERS: [&str; 3] = ["train-a", "train-b", "train-c"];
 
 /// Does what the file named like the instance says: `wait` until it says something else, `refuse`, or act.

@@ -12,8 +12,8 @@ use super::review::{check_mode, reply};
 use crate::domain::{Alias, ClusterId, InstanceId, Mode, Principal, Record, RemediationId, Role, State, Trigger};
 use crate::engine::Change;
 
-/// For how long a repeat of a create without an id of its own is taken for the same request.
-const RETRY_WINDOW: Duration = Duration::from_secs(600);
+/// For how long a repeat is taken for the same request.
+pub(super) const RETRY_WINDOW: Duration = Duration::from_secs(600);
 
 /// What a create asks for.
 pub struct Wanted<'a> {
@@ -56,7 +56,7 @@ pub fn create(turn: &mut Turn<'_>, principal: &Principal, wanted: &Wanted<'_>) -
     check_mode(turn, cluster_id, wanted.mode)?;
     let on_instance = turn.memory().live_on(&instance.id).cloned();
     if let Some(live) = on_instance.as_ref().filter(|live| live.remediation.state != State::PendingApproval) {
-        return repeated_or_busy(turn, live, wanted);
+        return repeated_or_busy(turn, principal, live, wanted);
     }
     let elsewhere =
         turn.memory().live_on_host(&instance.host_id).find(|live| live.remediation.instance_id() != &instance.id);
@@ -123,9 +123,15 @@ fn same_or_taken(record: Record, wanted: &Wanted<'_>, alias: &str) -> Result<Rep
     Err(Refusal::AliasTaken { alias: alias.to_owned(), id: row.id })
 }
 
-fn repeated_or_busy(turn: &Turn<'_>, live: &Record, wanted: &Wanted<'_>) -> Result<Reply, Refusal> {
+fn repeated_or_busy(
+    turn: &Turn<'_>,
+    principal: &Principal,
+    live: &Record,
+    wanted: &Wanted<'_>,
+) -> Result<Reply, Refusal> {
     let row = &live.remediation;
-    let is_same = row.trigger == Trigger::Manual && row.mode == wanted.mode && row.reason == wanted.reason;
+    let is_own = row.trigger == Trigger::Manual && row.requested_by == principal.name;
+    let is_same = is_own && row.mode == wanted.mode && row.reason == wanted.reason;
     if wanted.is_retry && wanted.alias.is_none() && is_same && turn.now().since(row.created_at) < RETRY_WINDOW {
         return Ok(Reply::Remediation(Box::new(live.clone())));
     }

@@ -7,6 +7,7 @@ use super::super::lifecycle::{Verb, next, transit};
 use super::super::refusal::{Refusal, Reply};
 use super::super::turn::Turn;
 use super::super::{check_text, plan, require};
+use super::again;
 use crate::domain::{Abort, Mode, Principal, Record, RemediationId, Review, Role};
 
 /// For how long after a mode was raised an approval has to name the new mode (DESIGN §4.5): the approver may have read
@@ -76,7 +77,7 @@ pub fn reject(
     let record = reviewable(turn, principal, selector, Verb::Reject, Role::Approver, comment, seen_version)?;
     let review = Review { by: principal.name.clone(), at: turn.now(), comment: comment.to_owned() };
     let id = record.remediation.id;
-    let note = format!("rejected by {}", principal.name);
+    let note = again::rejected(principal);
     transit(turn, id, Verb::Reject, &principal.name, comment, |row| {
         row.review = Some(review);
         row.note = Some(note);
@@ -94,9 +95,8 @@ pub fn cancel(
 ) -> Result<Reply, Refusal> {
     let record = reviewable(turn, principal, selector, Verb::Cancel, Role::Operator, comment, seen_version)?;
     let id = record.remediation.id;
-    let note = format!("cancelled by {}: {comment}", principal.name);
-    let note = note.trim_end_matches(": ");
-    transit(turn, id, Verb::Cancel, &principal.name, note, |row| row.note = Some(note.to_owned()));
+    let note = again::cancelled(principal, comment);
+    transit(turn, id, Verb::Cancel, &principal.name, &note, |row| row.note = Some(note.clone()));
     Ok(reply(turn, id, record.links))
 }
 

@@ -350,6 +350,8 @@ fn together_reads() -> Vec<Described> {
     let get = |path, summary| Described::new(TOGETHER, "GET", path, summary, "");
     vec![
         get("/v3/whoami", "Who the token belongs to").gives::<whoami::WhoAmI<'_>>(StatusCode::OK),
+        get("/v1/whoami", "Who the token belongs to, as older clients ask")
+            .gives::<whoami::FlatWhoAmI<'_>>(StatusCode::OK),
         get(CLUSTERS, "Every cluster with its nodes").gives::<cluster::Clusters>(StatusCode::OK),
         get("/v1/compute/clusters/{cluster}", "One cluster with its nodes")
             .gives::<cluster::Cluster>(StatusCode::OK)

@@ -92,6 +92,7 @@ const fn says(kind: Kind) -> &'static str {
         Kind::TooLarge => "The body is larger than is read; nothing of it was taken.",
         Kind::TooSlow => "The body did not come in time; nothing of it was taken.",
         Kind::Unavailable | Kind::Damaged => "Nothing is wrong with the request; try again soon.",
+        Kind::Closed => "Nothing is taken until somebody helps: the store is read-only, or the disk is full.",
         Kind::Internal => "Our own mistake; the log has more under the request's id.",
     }
 }

@@ -20,7 +20,12 @@ async fn commands_carry_what_the_client_sent() {
         let answer = house.post(&path, body).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["state"]), (200, &json!("PENDING_APPROVAL")), "{path}");
     }
-    house.call("POST", &create_path, &[("x-stainless-retry-count", "1")], create).await;
+    let repeated = [("x-stainless-retry-count", "1")];
+    house.call("POST", &create_path, &repeated, create).await;
+    for (verb, body) in [("approve", "{}"), ("reject", r#"{"comment":"no"}"#), ("cancel", "")] {
+        house.call("POST", &format!("{PLACE}/x/{verb}"), &repeated, body).await;
+        house.call("POST", &format!("{PLACE}/x/{verb}"), &[("x-stainless-retry-count", "0")], body).await;
+    }
     let select = |instance: Option<&str>, remediation: &str| Selector {
         cluster_id: Some(ClusterId::parse("c-1").unwrap()),
         instance_id: instance.map(|name| InstanceId::parse(name).unwrap()),
@@ -32,6 +37,7 @@ async fn commands_carry_what_the_client_sent() {
         comment: comment.into(),
         seen_version: None,
     };
+    let again = |command| Command::Again(Box::new(command));
     let create = |is_retry| Command::Create {
         cluster_id: ClusterId::parse("c-1").unwrap(),
         instance_id: InstanceId::parse("i-7").unwrap(),
@@ -50,6 +56,12 @@ async fn commands_carry_what_the_client_sent() {
             Command::Cancel { selector: select(None, "x"), comment: String::new(), seen_version: None },
             create(false),
             create(true),
+            again(approve("x", None, "")),
+            approve("x", None, ""),
+            again(Command::Reject { selector: select(Some("i-7"), "x"), comment: "no".into(), seen_version: None }),
+            Command::Reject { selector: select(Some("i-7"), "x"), comment: "no".into(), seen_version: None },
+            again(Command::Cancel { selector: select(Some("i-7"), "x"), comment: String::new(), seen_version: None }),
+            Command::Cancel { selector: select(Some("i-7"), "x"), comment: String::new(), seen_version: None },
         ]
     );
 }
@@ -120,6 +132,7 @@ async fn whoami_and_empty_lists_have_every_key() {
         assert_eq!(shown["api_key"], json!({"id": "local"}));
         assert!(shown["project"]["slug"].is_string() && shown["organization"]["name"].is_string());
     }
+    assert_eq!(house.get("/v1/whoami").await.json()["api_key_id"], "local");
     assert!(house.get("/v1/compute/clusters?projectId=p").await.json()["clusters"].is_array());
     for kind in ["alerts", "dead-letters", "instances", "remediations", "holds"] {
         let shown = house.get(&format!("/api/v1/{kind}?page_size=3")).await.json();

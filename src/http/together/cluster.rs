@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::render::Remediation;
+use super::timeline::{self, LifecycleEvent};
 use crate::domain::{self, Instance, State};
 use crate::http::error::Fault;
 use crate::store::query::{InstanceFilter, Paging, Visible};
@@ -54,6 +55,8 @@ pub(in crate::http) struct Cluster {
     #[schema(value_type = Vec<Object>)]
     volumes: [(); 0],
     gpu_worker_nodes: Vec<Node>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_lifecycle_events: Option<Vec<LifecycleEvent>>,
 }
 
 /// A node of a cluster.
@@ -78,30 +81,34 @@ struct Node {
     phase_transitions: [(); 0],
 }
 
-/// Every cluster that the asker sees.
+/// Every cluster that the asker sees. The CLI reads this before each command, so what happened is left out.
 pub(super) fn all(reader: &Reader, visible: &Visible) -> Result<Vec<Cluster>, Fault> {
-    reader.clusters(visible)?.into_iter().map(|cluster| describe(reader, cluster)).collect()
+    let clusters = reader.clusters(visible)?.into_iter();
+    clusters.map(|cluster| Ok(Cluster { node_lifecycle_events: None, ..describe(reader, cluster)? })).collect()
 }
 
-/// One cluster with its nodes.
+/// One cluster with its nodes and what happened to them.
 pub(super) fn describe(reader: &Reader, cluster: domain::Cluster) -> Result<Cluster, Fault> {
     let filter = InstanceFilter { visible: None, cluster_id: Some(cluster.id.clone()) };
     let mut paging = Paging { size: READ_AT_ONCE, after: None };
     let mut nodes = Vec::new();
     let mut degraded = false;
+    let mut remediations = Vec::new();
     loop {
         let page = reader.instances(&filter, &paging)?;
         for (instance, _) in page.rows {
             let latest = reader.latest_remediation(&cluster.id, &instance.id)?;
             degraded |= latest.as_ref().is_some_and(|latest| latest.state.is_in_flight());
             nodes.push(Node::new(instance, latest.as_ref()));
+            remediations.extend(latest);
         }
         match page.next {
             Some(next) => paging.after = Some(next),
             None => break,
         }
     }
-    Ok(Cluster::new(cluster, nodes, degraded))
+    let events = timeline::of(remediations.iter());
+    Ok(Cluster { node_lifecycle_events: Some(events), ..Cluster::new(cluster, nodes, degraded) })
 }
 
 impl Cluster {
@@ -129,6 +136,7 @@ impl Cluster {
             phase_transitions: [],
             volumes: [],
             gpu_worker_nodes,
+            node_lifecycle_events: None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod cluster;
 pub(super) mod error;
 pub(super) mod lists;
 pub(super) mod render;
+pub(super) mod timeline;
 pub(super) mod whoami;
 
 use axum::Extension;
@@ -18,7 +19,7 @@ use utoipa::ToSchema;
 
 use self::cluster::Clusters;
 use self::render::Remediation;
-use self::whoami::WhoAmI;
+use self::whoami::{FlatWhoAmI, WhoAmI};
 use super::auth::Asker;
 use super::error::{Fault, Kind};
 use super::openapi::words;
@@ -35,6 +36,11 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// `GET /v3/whoami`
 pub(super) async fn whoami(Extension(asker): Extension<Asker>) -> Response {
     super::json(&WhoAmI::new(&asker.principal.name))
+}
+
+/// `GET /v1/whoami`, its older form: `whoami()` of the SDK 2.42 still asks for it, while the CLI beside it asks `/v3`.
+pub(super) async fn whoami_1(Extension(asker): Extension<Asker>) -> Response {
+    super::json(&FlatWhoAmI::new(&asker.principal.name))
 }
 
 /// `GET /v1/compute/clusters`
@@ -179,10 +185,11 @@ pub(super) async fn approve(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let body: Approve = body::object(request).await?;
     let mode: Option<Mode> = body.mode.as_deref().map(lists::wanted_mode).transpose()?;
     let comment = text("comment", body.comment)?;
-    answer(shared.ask(&asker, Command::Approve { selector, mode, comment, seen_version: None }).await?)
+    review(&shared, &asker, Command::Approve { selector, mode, comment, seen_version: None }, is_retry).await
 }
 
 /// A no. Other fields are ignored.
@@ -201,9 +208,10 @@ pub(super) async fn reject(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let body: Reject = body::object(request).await?;
     let comment = text("comment", body.comment)?;
-    answer(shared.ask(&asker, Command::Reject { selector, comment, seen_version: None }).await?)
+    review(&shared, &asker, Command::Reject { selector, comment, seen_version: None }, is_retry).await
 }
 
 /// Nothing is read; other versions' clients may send an object.
@@ -219,8 +227,15 @@ pub(super) async fn cancel(
     request: Request,
 ) -> Result<Response, Fault> {
     let selector = select(&shared, &asker, &cluster, &instance, id)?;
+    let is_retry = is_retry(request.headers());
     let Cancel {} = body::object(request).await?;
-    answer(shared.ask(&asker, Command::Cancel { selector, comment: String::new(), seen_version: None }).await?)
+    let command = Command::Cancel { selector, comment: String::new(), seen_version: None };
+    review(&shared, &asker, command, is_retry).await
+}
+
+async fn review(shared: &Shared, asker: &Asker, command: Command, is_retry: bool) -> Result<Response, Fault> {
+    let command = if is_retry { Command::Again(Box::new(command)) } else { command };
+    answer(shared.ask(asker, command).await?)
 }
 
 fn answer(reply: Reply) -> Result<Response, Fault> {

@@ -50,3 +50,29 @@ impl<'a> WhoAmI<'a> {
         }
     }
 }
+
+/// The owner of the token, as older clients read it.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FlatWhoAmI<'a> {
+    /// Its name; `local` where no tokens are configured.
+    api_key_id: &'a str,
+    organization_id: &'static str,
+    organization_name: &'static str,
+    project_id: &'static str,
+    project_name: &'static str,
+    project_slug: &'static str,
+}
+
+impl<'a> FlatWhoAmI<'a> {
+    /// The holder of the token of that name.
+    pub(super) fn new(token: &'a str) -> Self {
+        Self {
+            api_key_id: token,
+            organization_id: US,
+            organization_name: US,
+            project_id: US,
+            project_name: US,
+            project_slug: US,
+        }
+    }
+}
