@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use remedyd::app::{self, Options};
 use remedyd::cli;
 use remedyd::config::Overrides;
@@ -40,6 +40,8 @@ enum Verb {
     /// Prove what the audit trail says.
     #[command(subcommand)]
     Audit(Audit),
+    /// Print a page of the reference: what there is to configure, to measure, to ask and to say.
+    Reference(Reference),
 }
 
 /// What makes a configuration; the same for all who read it, so that they agree whether it is right.
@@ -105,6 +107,22 @@ enum Audit {
 }
 
 #[derive(Debug, Args)]
+struct Reference {
+    /// Which page.
+    #[arg(value_enum)]
+    page: cli::reference::Page,
+    /// Markdown, or a manual page (of `config`: remedyd.toml(5)).
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Print::Markdown)]
+    output: Print,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Print {
+    Markdown,
+    Man,
+}
+
+#[derive(Debug, Args)]
 struct Verify {
     #[command(flatten)]
     store: Stopped,
@@ -161,6 +179,7 @@ fn main() -> ExitCode {
             ExitCode::from(cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr()))
         }
         Verb::Token(Token::New(asked)) => new_token(asked),
+        Verb::Reference(asked) => reference(&asked),
         Verb::Store(asked) => store(asked),
         Verb::Audit(Audit::Verify(Verify { store, head })) => ExitCode::from(cli::audit::verify(
             &store.storage_path,
@@ -181,6 +200,24 @@ fn serve(asked: Serve) -> ExitCode {
             eprintln!("remedyd: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn reference(asked: &Reference) -> ExitCode {
+    use std::io::Write;
+
+    use cli::reference::{Page, man_page, markdown};
+    let text = match (asked.output, asked.page) {
+        (Print::Markdown, page) => markdown(page, Cli::command()),
+        (Print::Man, Page::Config) => man_page(),
+        (Print::Man, Page::Metrics | Page::Api | Page::Cli) => {
+            eprintln!("remedyd: only `config` is a manual page of its own");
+            return ExitCode::from(2);
+        }
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod audit;
 pub mod check;
 pub mod enable;
+pub mod reference;
 pub mod store;
 pub mod token;

@@ -11,6 +11,7 @@ mod document;
 pub(crate) mod duration;
 mod glob;
 mod instances;
+pub mod keys;
 mod load;
 mod main_file;
 mod mistake;
