@@ -33,7 +33,7 @@ pub struct Page {
     pub text: Vec<u8>,
 }
 
-/// Every page: one for the binary, one for each verb.
+/// Every page that is made from the code: one for the binary, one for each verb, and the configuration's.
 ///
 /// # Errors
 /// None that can happen: it is written into memory.
@@ -42,6 +42,8 @@ pub fn pages() -> io::Result<Vec<Page>> {
     root.build();
     let mut pages = Vec::new();
     add(root, "remedyd".to_owned(), &mut pages)?;
+    let text = super::reference::man_page().into_bytes();
+    pages.push(Page { section: 5, name: "remedyd.toml".to_owned(), text });
     Ok(pages)
 }
 

@@ -6,5 +6,6 @@ pub mod check;
 pub mod client;
 pub mod enable;
 pub mod manual;
+pub mod reference;
 pub mod store;
 pub mod token;

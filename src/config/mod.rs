@@ -12,6 +12,7 @@ pub(crate) mod duration;
 mod glob;
 mod instances;
 mod inventory;
+pub mod keys;
 mod listen;
 mod load;
 mod main_file;

@@ -54,6 +54,8 @@ impl<'a> Table<'a> {
     /// The value of `name`, once; what was never asked for is unknown in the end.
     pub(super) fn take(&mut self, name: &'static str) -> Option<Value<'a>> {
         self.known.push(name);
+        #[cfg(test)]
+        super::keys::tests::note(&join(&self.key, name));
         self.entries.remove(name)
     }
 

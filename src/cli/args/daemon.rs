@@ -1,16 +1,21 @@
 //! The verbs of the daemon itself and of its files.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::app::{self, Options};
 use crate::cli;
+use crate::cli::reference::{Page, man_page, markdown};
 use crate::config::{Listen, Overrides};
 use crate::domain::Role;
 use crate::telemetry::logs;
+
+/// The command line is wrong.
+const USAGE: u8 = 2;
 
 /// Where the package puts it.
 const DEFAULT_CONFIG: &str = "/etc/remedyd/remedyd.toml";
@@ -176,6 +181,38 @@ impl Audit {
             Self::Verify(Verify { store, head }) => cli::audit::verify(&store.storage_path, head, &mut out, &mut err),
             Self::Log(Stopped { storage_path }) => cli::audit::log(&storage_path, &mut out, &mut err),
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reference {
+    /// Which page.
+    #[arg(value_enum)]
+    page: Page,
+    /// Markdown, or a manual page (of `config`: remedyd.toml(5)).
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Print::Markdown)]
+    output: Print,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Print {
+    Markdown,
+    Man,
+}
+
+impl Reference {
+    pub(super) fn run(self) -> u8 {
+        let text = match (self.output, self.page) {
+            (Print::Markdown, page) => markdown(page, super::Cli::command()),
+            (Print::Man, Page::Config) => man_page(),
+            (Print::Man, Page::Metrics | Page::Api | Page::Cli) => {
+                eprintln!("remedyd: only `config` is a manual page of its own");
+                return USAGE;
+            }
+        };
+        let mut out = std::io::stdout();
+        // Whoever reads may have seen enough.
+        out.write_all(text.as_bytes()).map_or(1, |()| 0)
     }
 }
 

@@ -78,6 +78,8 @@ enum Verb {
     Pause(Switch),
     /// Turn the kill switch off again.
     Resume(Switch),
+    /// Print a page of the reference: what there is to configure, to measure, to ask and to say.
+    Reference(daemon::Reference),
     /// Print the completions for a shell.
     #[command(after_help = manual::COMPLETION_EXAMPLES)]
     Completion {
@@ -123,6 +125,7 @@ impl Cli {
             }
             Verb::Pause(asked) => switch(&asked, "pause"),
             Verb::Resume(asked) => switch(&asked, "resume"),
+            Verb::Reference(asked) => asked.run(),
             Verb::Completion { shell } => manual::completion(shell, &mut std::io::stdout()),
             Verb::Man { dir } => manual::write(&dir, &mut std::io::stderr()),
         };

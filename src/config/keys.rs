@@ -1,0 +1,139 @@
+//! Every key of every file, with what it takes, its default and its meaning: what the reference is made of.
+//!
+//! The loader is held to this table by its tests: a key that it asks for has a row here, every row is accepted, a default
+//! that stands here is the one in force, and an example makes a difference. To add a key, add its row; where it is
+//! missing, the test that fails prints one to paste.
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The dotted path; `<name>` stands for a name of the author's own.
+    pub path: &'static str,
+    /// What kind of value it takes, in words.
+    pub takes: &'static str,
+    /// What holds where it is left out.
+    pub default: Otherwise,
+    /// Another value, as it is written in TOML.
+    pub example: &'static str,
+    /// The first version that has it.
+    pub since: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+}
+
+/// What holds where a key is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It must not be left out.
+    Required,
+    /// This value, as it is written in TOML.
+    Is(&'static str),
+    /// In words, where no value says the same.
+    Means(&'static str),
+}
+
+impl Key {
+    /// The table that it stands in, and its own name.
+    pub fn table_and_name(&self) -> (&'static str, &'static str) {
+        self.path.rsplit_once('.').unwrap_or(("", self.path))
+    }
+
+    /// The file that it belongs into, relative to the main file.
+    pub fn file(&self) -> &'static str {
+        match self.path.split('.').next() {
+            Some("rules") => "rules.d/*.toml",
+            Some("instances") => "inventory.d/*.toml",
+            Some("tokens") => "tokens.toml",
+            _ => "remedyd.toml",
+        }
+    }
+}
+
+const fn key(
+    path: &'static str,
+    takes: &'static str,
+    default: Otherwise,
+    example: &'static str,
+    since: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { path, takes, default, example, since, meaning }
+}
+
+/// The table, in the order of the reference.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = {
+    use Otherwise::{Is, Means, Required};
+    &[
+        key("server.listen", "list of addresses with ports", Is(r#"["127.0.0.1:9720"]"#), r#"["127.0.0.1:9721"]"#, "0.1", "Where the daemon listens; beyond loopback it needs tokens. `--web.listen-address` replaces it."),
+
+        key("storage.path", "folder", Required, r#""/var/lib/remedyd""#, "0.1", "Where everything is kept; the folder belongs to one process. `--storage.path` replaces it."),
+        key("storage.min_free", "size", Is(r#""256MiB""#), r#""1GiB""#, "0.1", "Below so much free space nothing new is taken (503) and nothing is acted upon; reads go on."),
+        key("storage.ballast", "size", Is(r#""16MiB""#), r#""64MiB""#, "0.1", "Kept aside, and given up where a start would fail for want of room."),
+        key("storage.checkpoint_every", "duration, at least 1h", Is(r#""24h""#), r#""12h""#, "0.1", "How old the newest checkpoint may get; two are kept."),
+        key("storage.checkpoint_after", "size", Is(r#""1GiB""#), r#""256MiB""#, "0.1", "How much journal there may be behind the newest checkpoint."),
+        key("storage.audit_retention", "duration, at least 1h", Is(r#""400d""#), r#""800d""#, "0.1", "The journal goes when it is older than this and than both checkpoints."),
+        key("storage.retention.remediations", "duration, at least 1h", Is(r#""90d""#), r#""365d""#, "0.1", "How long remediations and holds are shown after their end."),
+        key("storage.retention.alerts", "duration, at least 1h", Is(r#""30d""#), r#""90d""#, "0.1", "How long alerts are shown after their end, and dead letters."),
+
+        key("auth.tokens_file", "file, or credential:NAME", Means("no tokens: only this machine is served, and everybody on it is admin"), r#""tokens.toml""#, "0.1", "Where the tokens of clients are; `credential:NAME` is a file of systemd's LoadCredential=."),
+
+        key("sources.<name>.alertmanagers", "list of URLs", Is("[]"), r#"["http://127.0.0.1:9094"]"#, "0.1", "The members of one Alertmanager pair, asked before an act and to verify it; none: the source only sends."),
+        key("sources.<name>.cluster_labels", "list of label names", Is(r#"["cluster", "cluster_name"]"#), r#"["k8s_cluster"]"#, "0.1", "Which label names the cluster, in this order."),
+        key("sources.<name>.instance_labels", "list of label names", Is(r#"["instance_id", "node", "kubernetes_node", "nodename", "host", "hostname", "Hostname", "vm", "target_vm", "exported_instance", "instance"]"#), r#"["node"]"#, "0.1", "Which labels may name the instance; one that exactly one instance answers to is enough."),
+        key("sources.<name>.default_cluster", "cluster", Means("alerts that name no cluster are looked for in all of them"), r#""train-a""#, "0.1", "The cluster of alerts that name none."),
+
+        key("inventory.files", "list of paths, with * and ?", Is("[]"), r#"["inventory.d/*.toml"]"#, "0.1", "The files that describe the instances."),
+
+        key("policy.rules", "list of paths, with * and ?", Is("[]"), r#"["rules.d/*.toml"]"#, "0.1", "The rule files, in this order; a key of a later file replaces that of an earlier one."),
+        key("policy.catalog", "file", Means("the built-in table of NVIDIA's codes"), r#""xid.csv""#, "0.1", "Replaces the table of XIDs as a whole."),
+        key("policy.compact_ttl", "duration", Is(r#""5m""#), r#""10m""#, "0.1", "Alerts clear for this long: a remediation that waits resolves itself."),
+        key("policy.cooldown", "duration", Is(r#""30m""#), r#""1h""#, "0.1", "After a repair or a rejection nothing that is not heavier opens on the node for this long."),
+        key("policy.proposal_ttl", "duration, not 0s", Is(r#""24h""#), r#""8h""#, "0.1", "How long a proposal waits for a person before it is cancelled."),
+        key("policy.dispatch_delay", "duration", Is(r#""0s""#), r#""30s""#, "0.1", "How long an approved remediation still waits, cancellable."),
+        key("policy.settle", "duration", Is(r#""10m""#), r#""5m""#, "0.1", "Evidence that is older than the last repair opens nothing for this long."),
+        key("policy.refire_hold", "duration", Is(r#""10m""#), r#""5m""#, "0.1", "How long an alert that comes back with an old start stays unconfirmed."),
+        key("policy.max_evidence_age", "duration", Is(r#""2m""#), r#""30s""#, "0.1", "Older evidence is confirmed at its source before the act."),
+        key("policy.validate_within", "duration", Is(r#""10m""#), r#""5m""#, "0.1", "For so long that is tried; then the approved repair FAILED and nothing was touched."),
+        key("policy.soak", "duration, below verify_within", Is(r#""5m""#), r#""10m""#, "0.1", "Alerts must stay clear this long after the act."),
+        key("policy.verify_within", "duration, above soak", Is(r#""30m""#), r#""1h""#, "0.1", "Within this time they must have, or the repair FAILED with NOT_CLEARED."),
+
+        key("limits.cluster.in_flight", "number from 1", Is("3"), "5", "0.1", "How many remediations of one cluster run at once; the smaller of both counts."),
+        key("limits.cluster.in_flight_percent", "number from 1 to 100", Is("5"), "10", "0.1", "The same as a share of the cluster's instances; one is always allowed."),
+
+        key("clusters.<name>.name", "text", Means("the cluster's id"), r#""Training A""#, "0.1", "What people call it; it stands for the id in Together's API."),
+        key("clusters.<name>.act", "driver", Required, r#""rehearse""#, "0.1", "Which driver acts on its machines."),
+
+        key("drivers.<name>.dry_run.takes", "duration", Is(r#""0s""#), r#""2s""#, "0.1", "How long the driver that touches nothing pretends to work."),
+        key("drivers.<name>.dry_run.modes", "list of modes", Is(r#"["reboot_vm", "vm_only", "host_aware", "host_power_cycle", "evict_without_replacement"]"#), r#"["reboot_vm"]"#, "0.1", "What it pretends to be able to do; a mode that is lacking is skipped upwards."),
+        key("drivers.<name>.command.argv", "list: absolute path, arguments", Required, r#"["/usr/local/lib/remedyd/act"]"#, "0.1", "The program that acts; it gets one JSON object on standard input. There is no shell."),
+        key("drivers.<name>.command.deadline", "duration, not 0s", Is(r#""10m""#), r#""20m""#, "0.1", "How long one call may run, and the act with its retries."),
+        key("drivers.<name>.command.modes", "list of modes", Is(r#"["reboot_vm", "vm_only", "host_aware", "host_power_cycle", "evict_without_replacement"]"#), r#"["reboot_vm", "vm_only"]"#, "0.1", "What it can do; a mode that is lacking is skipped upwards."),
+
+        key("notices.<name>.webhook.url", "URL", Required, r#""http://127.0.0.1:8080/remedyd""#, "0.1", "Who is told when a proposal opens, changes or ends."),
+
+        key("rules.<name>.match", "list of matchers", Required, r#"['alertname="GPUFellOffBus"']"#, "0.1", "Which alerts the rule is about, in Alertmanager's words; all must match."),
+        key("rules.<name>.for", "duration", Is(r#""0s""#), r#""2m""#, "0.1", "How long the alert must have fired."),
+        key("rules.<name>.mode", "reboot_vm, vm_only or host_aware", Required, r#""host_aware""#, "0.1", "What would repair it; an XID decides before the rule does. Not needed with `enforce = \"off\"`."),
+        key("rules.<name>.enforce", "off, shadow, propose or auto", Is(r#""propose""#), r#""shadow""#, "0.1", "How far the rule goes: nothing, only count, ask a person, act by itself."),
+        key("rules.<name>.auto_resolve", "alert or never", Is(r#""alert""#), r#""never""#, "0.1", "What may resolve a waiting proposal without a person."),
+
+        key("instances.<id>.name", "host name", Means("the instance's id"), r#""gpu-node-7""#, "0.1", "The host name that alerts carry."),
+        key("instances.<id>.cluster", "cluster", Required, r#""train-a""#, "0.1", "The cluster that it belongs to."),
+        key("instances.<id>.host", "host id", Means("the instance's id"), r#""h-0042""#, "0.1", "The bare metal below it: one live remediation a host."),
+        key("instances.<id>.addresses", "list of addresses or host names", Is("[]"), r#"["10.0.0.7"]"#, "0.1", "What else alerts may call it."),
+        key("instances.<id>.provider_id", "text", Is(r#""""#), r#""vm-7""#, "0.1", "What the provider calls it, for drivers."),
+        key("instances.<id>.pool", "text", Is(r#""""#), r#""h100""#, "0.1", "The pool that it belongs to."),
+        key("instances.<id>.generation", "text", Is(r#""""#), r#""2""#, "0.1", "Changes when the id comes to stand for another machine; an approval binds to it."),
+        key("instances.<id>.auto_remediation_enabled", "true or false", Is("true"), "false", "0.1", "False: nothing opens on it by itself; a person still may."),
+        key("instances.<id>.domains.<kind>", "text", Means("it is in no such domain"), r#""r7""#, "0.1", "A failure domain, such as a rack or a leaf switch; matchable in rules as `domain_<kind>`."),
+
+        key("tokens.<name>.role", "viewer, webhook, operator, approver or admin", Required, r#""operator""#, "0.1", "What its bearer may do."),
+        key("tokens.<name>.clusters", "list of clusters", Means("all clusters"), r#"["train-a"]"#, "0.1", "Where; of other clusters it sees nothing."),
+        key("tokens.<name>.sha256", "64 lower-case hex digits", Required, r#""2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae""#, "0.1", "The SHA-256 of the whole bearer string, which is kept nowhere. `remedyd token new` makes both."),
+    ]
+};
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+pub(super) mod tests;
