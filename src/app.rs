@@ -204,6 +204,7 @@ impl Daemon {
     async fn run(mut self, listeners: Vec<Listener>, signals: &mut Signals) -> ExitCode {
         let (stop_servers, stopping) = watch::channel(false);
         let mut watching = tokio::spawn(self.watch.run());
+        let is_activated = listeners.iter().any(Listener::is_inherited);
         let (mut servers, bound) = listen(listeners, &self.shared, &stopping);
         // Reads are answered from here on. What is missing may be room on the disk, for which nobody should start us anew.
         service::ready("starting");
@@ -215,6 +216,7 @@ impl Daemon {
             config_file: &self.config_file,
             storage: &self.storage,
             bound,
+            is_activated,
         };
         let mut tasks = Tasks {
             signals,

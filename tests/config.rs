@@ -102,10 +102,14 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     let is_setting = |line: &str| line.starts_with("# [") || line.starts_with("# ") && line[2..].contains(" = ");
     let lines: Vec<&str> = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).collect();
     let out_of_comments = lines.iter().filter(|line| text.contains(&format!("# {line}\n"))).count();
-    assert_eq!(out_of_comments, 9, "{lines:#?}");
+    assert_eq!(out_of_comments, 21, "{lines:#?}");
     fs::write(folder.path("remedyd.toml"), lines.join("\n")).unwrap();
     fs::write(folder.path("tokens.toml"), format!("[tokens.a]\nrole = \"admin\"\nsha256 = \"{}\"\n", "0".repeat(64)))
         .unwrap();
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.path("cert.pem"), authority.cert.pem()).unwrap();
+    fs::write(folder.path("ca.pem"), authority.cert.pem()).unwrap();
+    fs::write(folder.path("key.pem"), authority.signing_key.serialize_pem()).unwrap();
     for name in
         ["inventory.d/train-a.toml", "rules.d/10-together.toml", "rules.d/20-prometheus.toml", "catalog/xid.csv"]
     {
@@ -195,7 +199,9 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ),
         ("[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "2:26: server.listen: `127.0.0.1:1` is named twice"),
         ("[server]\nlisten = [\"[::]:9720\"]", "2:11: server.listen: `[::]:9720` is not loopback, and without [auth]"),
-        ("[server.tls]\ncert_file = \"a\"", "1:9: server.tls: is not a known key; known in [server]: `listen`"),
+        ("[server.tls]\ncert_file = \"a\"", "1:9: server.tls.key_file: is missing, and there is no default"),
+        ("[server.limits]\nconnections = 100", "1:9: server.limits: connections (100) must be at least 432"),
+        ("[server]\nlisten = [\"unix:\"]", "2:11: server.listen: `unix:` names no socket"),
         (
             "[storage.retention]\nruns = \"7d\"",
             "2:1: storage.retention.runs: is not a known key; known in [storage.retention]: `remediations`, `alerts`",

@@ -28,21 +28,27 @@ pub fn unusable(error: &StoreError) -> ExitCode {
 }
 
 /// The writer's thread is gone, though nobody stopped it.
-pub fn writer_ended(store: &Storage, ended: Result<Result<Appender, StoreError>, JoinError>) -> ExitCode {
+pub fn writer_ended(
+    store: &Storage,
+    is_activated: bool,
+    ended: Result<Result<Appender, StoreError>, JoinError>,
+) -> ExitCode {
     match ended {
         Ok(Ok(_)) => failed("the writer ended by itself"),
-        Ok(Err(error)) => store_failed(store, &error),
+        Ok(Err(error)) => store_failed(store, is_activated, &error),
         Err(error) => failed(&format!("the writer ended badly: {error}")),
     }
 }
 
 /// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk. Where sled is
 /// damaged, that start builds it anew. Where somebody took the last room of the disk faster than we could look, this
-/// process begins anew by itself: a start without room answers reads, and nobody should have to wait for that.
-pub fn store_failed(store: &Storage, error: &StoreError) -> ExitCode {
+/// process begins anew by itself: a start without room answers reads, and nobody should have to wait for that. Whoever has
+/// opened its sockets (`is_activated`) is left to start it again, as they are theirs to hand over.
+pub fn store_failed(store: &Storage, is_activated: bool, error: &StoreError) -> ExitCode {
     let is_short = || store::free(&store.path).is_ok_and(|free| free < store.min_free);
     // sled's own thread tells only the log what it met.
-    if (error.is_want_of_room() || matches!(error, StoreError::Said(_))) && is_short() {
+    let may_be_room = error.is_want_of_room() || matches!(error, StoreError::Said(_));
+    if !is_activated && may_be_room && is_short() {
         warn!("the disk filled up under the store, so this process begins anew: {}", chain(error));
         return failed(&format!("it cannot begin anew: {}", begin_anew()));
     }
@@ -77,7 +83,8 @@ pub async fn close(
         Ok(Ok(appender)) => appender,
         // Who was told to stop does not begin anew.
         Ok(Err(error)) => return given_up(store, &error),
-        ended @ Err(_) => return writer_ended(store, ended),
+        // Who was told to stop does not begin anew.
+        ended @ Err(_) => return writer_ended(store, true, ended),
     };
     let closed = tokio::task::spawn_blocking(move || appender.close());
     match tokio::time::timeout(CLOSE, closed).await {

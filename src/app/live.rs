@@ -68,6 +68,8 @@ pub struct Live<'a> {
     pub storage: &'a Storage,
     /// Where this process listens, whatever a later configuration says.
     pub bound: Vec<Listen>,
+    /// Its sockets belong to systemd.
+    pub is_activated: bool,
 }
 
 /// The signals that the daemon answers. It listens from its first moment: what comes while the store opens waits.
@@ -138,9 +140,9 @@ impl Live<'_> {
             tokio::select! {
                 // Whoever knows why comes first.
                 biased;
-                error = tasks.fatal.wait() => return store_failed(self.storage, &error),
+                error = tasks.fatal.wait() => return store_failed(self.storage, self.is_activated, &error),
                 ended = &mut *tasks.writer => return self.writer_ended(ended, tasks.fatal).await,
-                said = tasks.sled.wait() => return store_failed(self.storage, &StoreError::Said(said)),
+                said = tasks.sled.wait() => return store_failed(self.storage, self.is_activated, &StoreError::Said(said)),
                 begun = &mut begun, if !is_begun => {
                     is_begun = true;
                     if begun.is_ok() {
@@ -170,9 +172,9 @@ impl Live<'_> {
         if let Ok(Err(StoreError::Stopped)) = &ended
             && let Ok(error) = timeout(CAUSE_WITHIN, fatal.wait()).await
         {
-            return store_failed(self.storage, &error);
+            return store_failed(self.storage, self.is_activated, &error);
         }
-        writer_ended(self.storage, ended)
+        writer_ended(self.storage, self.is_activated, ended)
     }
 
     fn reload_soon(&self) {

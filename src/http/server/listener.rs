@@ -57,6 +57,7 @@ pub enum CannotListen {
 pub struct Listener {
     socket: Socket,
     place: Listen,
+    is_inherited: bool,
 }
 
 #[derive(Debug)]
@@ -121,7 +122,7 @@ impl InheritedSocket {
             Self::Tcp(socket) => {
                 socket.set_nonblocking(true)?;
                 let place = Listen::Tcp(socket.local_addr()?);
-                Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(socket)?), place })
+                Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(socket)?), place, is_inherited: true })
             }
             Self::Unix(socket) => {
                 socket.set_nonblocking(true)?;
@@ -129,6 +130,7 @@ impl InheritedSocket {
                 Ok(Listener {
                     socket: Socket::Unix { socket: UnixListener::from_std(socket)?, _file: None },
                     place: Listen::Unix(path),
+                    is_inherited: true,
                 })
             }
         }
@@ -146,14 +148,18 @@ impl Listener {
             Listen::Tcp(address) => {
                 let socket = TcpListener::bind(address).await.map_err(failed)?;
                 let place = Listen::Tcp(socket.local_addr().map_err(failed)?);
-                Ok(Self { socket: Socket::Tcp(socket), place })
+                Ok(Self { socket: Socket::Tcp(socket), place, is_inherited: false })
             }
             Listen::Unix(path) => {
                 make_way(path)?;
                 let socket = UnixListener::bind(path).map_err(failed)?;
                 let file = SocketFile::new(path).map_err(failed)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
-                Ok(Self { socket: Socket::Unix { socket, _file: Some(file) }, place: place.clone() })
+                Ok(Self {
+                    socket: Socket::Unix { socket, _file: Some(file) },
+                    place: place.clone(),
+                    is_inherited: false,
+                })
             }
         }
     }
@@ -161,6 +167,11 @@ impl Listener {
     /// Where it is, with the port that the system chose.
     pub fn place(&self) -> &Listen {
         &self.place
+    }
+
+    /// Whether it is systemd's, and stays when the daemon goes.
+    pub fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 
     pub(super) async fn accept(&self) -> io::Result<Accepted> {

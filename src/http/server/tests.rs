@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
+use axum::Extension;
 use axum::routing::get;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -13,6 +18,7 @@ use super::listener::{Accepted, cut_off_after};
 use super::places::Places;
 use super::*;
 use crate::domain::Timestamp;
+use crate::http::peer::Peer;
 
 struct Started {
     address: SocketAddr,
@@ -22,12 +28,16 @@ struct Started {
 }
 
 async fn start(router: Router) -> Started {
+    start_with(router, None).await
+}
+
+async fn start_with(router: Router, tls: Option<Tls>) -> Started {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Listen::Tcp(address) = *listener.place() else { unreachable!("it was bound to an address") };
     let (stop, stopped) = watch::channel(false);
     let limits = Arc::new(Mutex::new(ServerLimits::default()));
     let in_force = Arc::clone(&limits);
-    let settings = move || (*in_force.lock().unwrap(), None);
+    let settings = move || (*in_force.lock().unwrap(), tls.clone());
     let metrics = Arc::new(Metrics::new(Timestamp::from_micros(0)));
     let server = Server { listener, router, hall: Hall::default(), settings, metrics };
     let server = tokio::spawn(server.serve(stopped, Duration::from_secs(30)));
@@ -149,4 +159,78 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     let _ = timeout(Duration::from_secs(1), request).await;
     let ended = timeout(Duration::from_secs(30), served).await.expect("it is held for ever").unwrap();
     assert!(ended.is_err(), "it ended as if the client had read all");
+}
+
+/// A certificate of an authority of its own with these names, its key, and the authority.
+fn certificate(names: &[&str], authority: &Issuer<'_, KeyPair>) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.subject_alt_names = names
+        .iter()
+        .map(|name| match name.contains("://") {
+            true => SanType::URI((*name).try_into().unwrap()),
+            false => SanType::DnsName((*name).try_into().unwrap()),
+        })
+        .collect();
+    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+}
+
+/// The configuration's own reading of these files, and a client's of the same.
+fn both_sides(shown: &[&str]) -> (Tls, ClientConfig) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let ca = params.self_signed(&key).unwrap().pem();
+    let authority = Issuer::new(params, key);
+    let ((cert, key), (shown_cert, shown_key)) =
+        (certificate(&["localhost"], &authority), certificate(shown, &authority));
+
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("remedyd.toml");
+    let tls = "cert_file = 'cert'\nkey_file = 'key'\nclient_ca_file = 'ca'\n";
+    for (name, text) in [
+        ("remedyd.toml", format!("storage.path = 'data'\n[server.tls]\n{tls}").as_str()),
+        ("cert", &cert),
+        ("key", &key),
+        ("ca", &ca),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let tls = crate::config::load(&main, &crate::config::Overrides::default()).unwrap().config.server.tls.unwrap();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(shown_cert.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(shown_key.as_bytes()).unwrap();
+    (tls, client.with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_carries_the_names_of_the_clients_certificate() {
+    let shown = ["alertmanager.example", "spiffe://example/alertmanager"];
+    let (tls, client) = both_sides(&shown);
+    let names = |Extension(peer): Extension<Peer>| async move {
+        assert!(peer.this_machine && peer.address.is_some());
+        peer.names.join(",")
+    };
+    let Started { address, stop: _stop, .. } = start_with(Router::new().route("/", get(names)), Some(tls)).await;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    // It may end without a word of TLS.
+    let _ = stream.read_to_string(&mut answer).await;
+    assert!(answer.ends_with(&shown.join(",")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_ends_the_connection() {
+    let (tls, _) = both_sides(&["x.example"]);
+    let Started { address, stop: _stop, .. } = start_with(done(), Some(tls)).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let ended = timeout(HEAD * 3, client.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok(), "still open");
 }

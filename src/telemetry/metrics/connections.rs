@@ -63,6 +63,9 @@ impl CutOff {
     }
 }
 
+/// The values of `class`; `http` gives nothing else.
+const CLASSES: [&str; 4] = ["ingest", "read", "command", "health"];
+
 /// What is counted of connections.
 pub struct Connections {
     open: IntGaugeVec,
@@ -81,6 +84,7 @@ impl Connections {
         Listener::ALL.iter().for_each(|listener| drop(connections.open.with_label_values(&[listener.as_str()])));
         CLASSES.iter().for_each(|class| drop(connections.refused.with_label_values(&[class])));
         CutOff::ALL.iter().for_each(|reason| drop(connections.cut_off.with_label_values(&[reason.as_str()])));
+        CLASSES.iter().for_each(|class| drop(connections.refused.with_label_values(&[class])));
         Ok(connections)
     }
 
