@@ -32,6 +32,7 @@ const FRAME: [(&str, &str); 4] = [
     (
         "remedyd.toml",
         "storage.path = 'data'\nauth.tokens_file = 'tokens.toml'\ninventory.files = ['inventory.d/*.toml']\n\
+         inventory.file_sd = ['sd.d/*.json']\n\
          policy.rules = ['rules.d/*.toml']\nclusters.train-a.act = 'rehearse'\ndrivers.rehearse.dry_run = {}\n",
     ),
     ("inventory.d/a.toml", "instances.i-7.cluster = 'train-a'\n"),
@@ -44,13 +45,14 @@ fn file_of(block: &toml::Table) -> &'static str {
     match block.keys().next().map(String::as_str) {
         Some("rules") => "rules.d/a.toml",
         Some("instances") => "inventory.d/a.toml",
-        Some("tokens") => "tokens.toml",
+        Some("tokens" | "clients") => "tokens.toml",
         _ => "remedyd.toml",
     }
 }
 
 #[test]
 fn every_configuration_that_is_shown_loads() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let mut tried = 0;
     for (name, text) in [("README.md", readme()), ("reference/config.md", page("config"))] {
         for Block { line, text, .. } in blocks(&text).into_iter().filter(|block| block.language == "toml") {
@@ -58,6 +60,10 @@ fn every_configuration_that_is_shown_loads() {
             let folder = tempfile::tempdir().unwrap();
             // What fragments name beside themselves.
             fs::copy(repository().join("config/catalog/xid.csv"), folder.path().join("xid.csv")).unwrap();
+            fs::write(folder.path().join("cert.pem"), pair.cert.pem()).unwrap();
+            fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+            fs::create_dir(folder.path().join("sd.d")).unwrap();
+            fs::write(folder.path().join("sd.d/a.json"), "[]").unwrap();
             for (file, frame) in FRAME {
                 let mut table: toml::Table = frame.replace("ZEROS", &"0".repeat(64)).parse().unwrap();
                 if file == file_of(&fragment) {

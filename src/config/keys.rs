@@ -43,7 +43,7 @@ impl Key {
         match self.path.split('.').next() {
             Some("rules") => "rules.d/*.toml",
             Some("instances") => "inventory.d/*.toml",
-            Some("tokens") => "tokens.toml",
+            Some("tokens" | "clients") => "tokens.toml",
             _ => "remedyd.toml",
         }
     }
@@ -66,6 +66,16 @@ pub static KEYS: &[Key] = {
     use Otherwise::{Is, Means, Required};
     &[
         key("server.listen", "list of addresses with ports", Is(r#"["127.0.0.1:9720"]"#), r#"["127.0.0.1:9721"]"#, "0.1", "Where the daemon listens; beyond loopback it needs tokens. `--web.listen-address` replaces it."),
+        key("server.access_log", "true or false", Is("false"), "true", "0.1", "Every request is a log line at info; else one at debug. Headers, query strings and bodies are never in it."),
+        key("server.limits.connections", "number", Is("512"), "1024", "0.1", "Open at once over TCP; a socket file has as many for itself. Where all are taken, the one that has waited longest for a request gives way."),
+        key("server.limits.ingest", "number", Is("256"), "128", "0.1", "Deliveries of alerts under way at once; the next is answered 503."),
+        key("server.limits.reads", "number", Is("64"), "32", "0.1", "Other GETs under way at once."),
+        key("server.limits.commands", "number", Is("64"), "32", "0.1", "Requests under way at once that change something."),
+        key("server.limits.health", "number", Is("16"), "8", "0.1", "`/-/healthy`, `/-/ready` and `/metrics` under way at once."),
+        key("server.tls.cert_file", "file, PEM", Required, r#""cert.pem""#, "0.1", "The certificate chain that the daemon shows on TCP; read again when it changes."),
+        key("server.tls.key_file", "file, PEM", Required, r#""key.pem""#, "0.1", "Its private key."),
+        key("server.tls.client_ca_file", "file, PEM", Means("no client is asked for a certificate"), r#""cert.pem""#, "0.1", "Whose client certificates are accepted; `[clients.<name>]` says who they are."),
+        key("server.tls.client_certificate", "required or optional", Means("with `client_ca_file`, a client must show one"), r#""optional""#, "0.1", "Whether a client may come without a certificate; what it may do is then a matter of its token."),
 
         key("storage.path", "folder", Required, r#""/var/lib/remedyd""#, "0.1", "Where everything is kept; the folder belongs to one process. `--storage.path` replaces it."),
         key("storage.min_free", "size", Is(r#""256MiB""#), r#""1GiB""#, "0.1", "Below so much free space nothing new is taken (503) and nothing is acted upon; reads go on."),
@@ -84,6 +94,17 @@ pub static KEYS: &[Key] = {
         key("sources.<name>.default_cluster", "cluster", Means("alerts that name no cluster are looked for in all of them"), r#""train-a""#, "0.1", "The cluster of alerts that name none."),
 
         key("inventory.files", "list of paths, with * and ?", Is("[]"), r#"["inventory.d/*.toml"]"#, "0.1", "The files that describe the instances."),
+        key("inventory.file_sd", "list of paths, with * and ?", Is("[]"), r#"["sd.d/*.json"]"#, "0.1", "Files of Prometheus's file_sd, JSON or YAML, read as they are: each target is an instance."),
+        key("inventory.default_cluster", "cluster", Means("a target whose labels name no cluster is not taken"), r#""train-a""#, "0.1", "The cluster of targets of `file_sd` whose labels name none."),
+        key("inventory.labels.id", "list of label names", Is(r#"["instance_id"]"#), r#"["machine"]"#, "0.1", "Which label of a target is the id of the instance, the first that is there."),
+        key("inventory.labels.name", "list of label names", Is(r#"["nodename", "node", "hostname"]"#), r#"["vm"]"#, "0.1", "Which label is its name."),
+        key("inventory.labels.cluster", "list of label names", Is(r#"["cluster", "cluster_name"]"#), r#"["site"]"#, "0.1", "Which label names its cluster."),
+        key("inventory.labels.host", "list of label names", Is(r#"["host_id"]"#), r#"["chassis"]"#, "0.1", "Which label names its host."),
+        key("inventory.labels.pool", "list of label names", Is(r#"["pool"]"#), r#"["partition"]"#, "0.1", "Which label names its pool."),
+        key("inventory.labels.generation", "list of label names", Is(r#"["generation"]"#), r#"["build"]"#, "0.1", "Which label is its generation."),
+        key("inventory.labels.provider_id", "list of label names", Is(r#"["provider_id"]"#), r#"["vm_uuid"]"#, "0.1", "Which label is the provider's id of it."),
+        key("inventory.labels.auto_remediation_enabled", "list of label names", Is(r#"["auto_remediation_enabled"]"#), r#"["repair"]"#, "0.1", "Which label says `false` where nothing may open by itself."),
+        key("inventory.labels.domains", "list of label names", Is(r#"["rack", "leaf", "pod", "pdu", "nvlink_domain"]"#), r#"["row"]"#, "0.1", "Which labels are failure domains, each of the kind of its name."),
 
         key("policy.rules", "list of paths, with * and ?", Is("[]"), r#"["rules.d/*.toml"]"#, "0.1", "The rule files, in this order; a key of a later file replaces that of an earlier one."),
         key("policy.catalog", "file", Means("the built-in table of NVIDIA's codes"), r#""xid.csv""#, "0.1", "Replaces the table of XIDs as a whole."),
@@ -131,6 +152,13 @@ pub static KEYS: &[Key] = {
         key("tokens.<name>.role", "viewer, webhook, operator, approver or admin", Required, r#""operator""#, "0.1", "What its bearer may do."),
         key("tokens.<name>.clusters", "list of clusters", Means("all clusters"), r#"["train-a"]"#, "0.1", "Where; of other clusters it sees nothing."),
         key("tokens.<name>.sha256", "64 lower-case hex digits", Required, r#""2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae""#, "0.1", "The SHA-256 of the whole bearer string, which is kept nowhere. `remedyd token new` makes both."),
+        key("tokens.<name>.expires", "time, RFC 3339", Means("it is good as long as it stands here"), r#""2031-01-01T00:00:00Z""#, "0.1", "From then on the token is as if it were not there."),
+        key("tokens.<name>.previous_sha256", "64 lower-case hex digits", Means("only one string is good"), r#""fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9""#, "0.1", "The string that is being replaced: good beside the new one until `previous_until`."),
+        key("tokens.<name>.previous_until", "time, RFC 3339", Means("there is no previous string"), r#""2030-06-01T00:00:00Z""#, "0.1", "Until when the old string is good."),
+        key("clients.<name>.role", "viewer, webhook, operator, approver or admin", Required, r#""operator""#, "0.1", "What the holder of the certificate may do."),
+        key("clients.<name>.clusters", "list of clusters", Means("all clusters"), r#"["train-a"]"#, "0.1", "Where; of other clusters it sees nothing."),
+        key("clients.<name>.expires", "time, RFC 3339", Means("it is good as long as it stands here"), r#""2031-01-01T00:00:00Z""#, "0.1", "From then on the certificate is nobody's."),
+        key("clients.<name>.san", "DNS name or URI", Required, r#""spiffe://site/ci""#, "0.1", "The subject alternative name in the client certificate that `server.tls.client_ca_file` vouches for."),
     ]
 };
 

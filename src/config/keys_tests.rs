@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::LazyLock;
 
 use toml::Table;
 
@@ -22,9 +23,12 @@ pub(in super::super) fn note(path: &str) {
 /// What a key needs around it to be read: every table that has keys, with what they require.
 const MAIN: &str = r#"
 storage.path = "data"
+server.tls.cert_file = "cert.pem"
+server.tls.key_file = "key.pem"
 auth.tokens_file = "tokens.toml"
 sources.main.alertmanagers = ["http://127.0.0.1:9093"]
 inventory.files = ["inventory.d/*.toml"]
+inventory.file_sd = ["sd.d/*.json"]
 policy.rules = ["rules.d/*.toml"]
 clusters.train-a.act = "rehearse"
 clusters.train-b.act = "vm"
@@ -32,11 +36,35 @@ drivers.rehearse.dry_run = {}
 drivers.vm.command.argv = ["/bin/true"]
 notices.chat.webhook.url = "http://127.0.0.1:8081/"
 "#;
-const FILES: [(&str, &str, &str); 3] = [
-    ("rules", "rules.d/a.toml", "rules.r.match = ['a=\"b\"']\nrules.r.mode = \"reboot_vm\"\n"),
-    ("instances", "inventory.d/a.toml", "instances.i-7.cluster = \"train-b\"\n"),
-    ("tokens", "tokens.toml", "[tokens.ann]\nrole = \"viewer\"\nsha256 = \"NONE\"\n"),
+const FILES: [(&str, &str); 3] = [
+    ("rules.d/a.toml", "rules.r.match = ['a=\"b\"']\nrules.r.mode = \"reboot_vm\"\n"),
+    ("inventory.d/a.toml", "instances.i-7.cluster = \"train-b\"\n"),
+    (
+        "tokens.toml",
+        "[tokens.ann]\nrole = \"viewer\"\nsha256 = \"NONE\"\n[clients.ci]\nrole = \"viewer\"\nsan = \"ci.site\"\n",
+    ),
 ];
+/// Keys that say nothing without another: which, and its value.
+const COMPANIONS: [(&str, &str, &str); 3] = [
+    ("tokens.<name>.previous_sha256", "previous_until", "2030-01-01T00:00:00Z"),
+    (
+        "tokens.<name>.previous_until",
+        "previous_sha256",
+        "1111111111111111111111111111111111111111111111111111111111111111",
+    ),
+    ("server.tls.client_certificate", "client_ca_file", "cert.pem"),
+];
+/// A target for every label that a key may name instead of the default, and one of no cluster.
+const TARGETS: &str = r#"[
+    {"targets": ["127.0.0.8:9100"], "labels": {"instance_id": "i-8", "cluster": "train-b", "machine": "m-8", "vm": "v-8",
+        "site": "train-a", "chassis": "h-8", "partition": "p-8", "build": "2", "vm_uuid": "u-8", "repair": "false", "row": "r-8"}},
+    {"targets": ["127.0.0.9:9100"], "labels": {"instance_id": "i-9", "machine": "m-9"}}
+]"#;
+/// A certificate and its key, for the keys that name them.
+static PAIR: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    [made.cert.pem(), made.signing_key.serialize_pem()]
+});
 
 /// The names in the frame above that stand for `<…>`.
 fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
@@ -50,6 +78,7 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["rules", ..] => "r",
         ["instances", ..] => "i-7",
         ["tokens", ..] => "ann",
+        ["clients", ..] => "ci",
         _ => "",
     };
     for part in &mut path {
@@ -85,18 +114,25 @@ fn loaded(key: &Key, value: Option<&str>) -> Result<String, Vec<Mistake>> {
         parsed["it"].clone()
     });
     let path = path_in_the_frame(key);
-    for name in ["rules.d", "inventory.d"] {
+    for name in ["rules.d", "inventory.d", "sd.d"] {
         fs::create_dir(folder.path().join(name)).unwrap();
     }
     // What a key may name.
     let catalogue = "code,mnemonic,recommended_action,secondary\n79,OFF_THE_BUS,HOST_AWARE,no\n";
     fs::write(folder.path().join("xid.csv"), catalogue).unwrap();
-    let mut changed = false;
-    for (top, file, text) in FILES.into_iter().chain([("", "remedyd.toml", MAIN)]) {
+    fs::write(folder.path().join("sd.d/a.json"), TARGETS).unwrap();
+    for (file, text) in ["cert.pem", "key.pem"].into_iter().zip(&*PAIR) {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    for (file, text) in FILES.into_iter().chain([("remedyd.toml", MAIN)]) {
         let mut table: Table = text.replace("NONE", &"0".repeat(64)).parse().unwrap();
-        if top == path[0] || (top.is_empty() && !changed) {
+        if file == key.file().replace("*", "a") {
             change(&mut table, &path, value.clone());
-            changed = true;
+            let companion = COMPANIONS.iter().find(|(of, ..)| *of == key.path && value.is_some());
+            if let Some((_, name, text)) = companion {
+                let beside = [&path[..path.len() - 1], &[name]].concat();
+                change(&mut table, &beside, Some((*text).into()));
+            }
         }
         fs::write(folder.path().join(file), table.to_string()).unwrap();
     }

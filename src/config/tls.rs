@@ -16,12 +16,17 @@ use super::table::{Table, Value};
 
 /// All that a handshake needs. TLS 1.2 and 1.3; HTTP/1.1 is what is spoken inside.
 #[derive(Clone)]
-pub struct Tls(pub Arc<ServerConfig>);
+pub struct Tls {
+    /// For the handshake.
+    pub server: Arc<ServerConfig>,
+    /// Whether certificates of clients are asked for, and insisted on.
+    clients: Option<ClientCertificate>,
+}
 
 /// Says nothing of the key.
 impl fmt::Debug for Tls {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Tls")
+        out.debug_struct("Tls").field("clients", &self.clients).finish_non_exhaustive()
     }
 }
 
@@ -110,7 +115,7 @@ pub(super) fn build(
     });
     let mut made = made.ok()?;
     made.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(Tls(Arc::new(made)))
+    Some(Tls { server: Arc::new(made), clients: client_ca.map(|_| table.client_certificate) })
 }
 
 fn certificates(pem: &Pem<'_, '_>) -> Option<Vec<CertificateDer<'static>>> {

@@ -88,7 +88,7 @@ const APPROVER: Option<Role> = Some(Role::Approver);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// What is about the daemon or about all clusters at once: whoever is let into some of them only is refused.
-const ABOUT_ALL: &[&str] = &["reload", METRICS, "enable"];
+const ABOUT_ALL: &[&str] = &["reload", METRICS, "enable", "config"];
 
 impl Route {
     /// Whether a principal for some clusters is refused here.

@@ -13,6 +13,7 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Shared;
 use super::auth::Asker;
@@ -24,8 +25,15 @@ use crate::store::query::{InstanceFilter, Paging};
 /// How many instances are read at once.
 const READ_AT_ONCE: usize = 1000;
 
+/// What Prometheus reads.
+#[derive(Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = TargetGroups)]
+pub(super) struct Groups(Vec<Group>);
+
 /// A group of one target, since no two instances have all labels in common.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TargetGroup)]
 struct Group {
     targets: [String; 1],
     labels: BTreeMap<String, String>,
@@ -57,7 +65,7 @@ pub(super) async fn http(
             }
         }
     });
-    Ok(super::json(&groups.await?))
+    Ok(super::json(&Groups(groups.await?)))
 }
 
 fn group(instance: &Instance, port: Option<u16>) -> Group {

@@ -28,7 +28,7 @@ fn help() -> Vec<(String, String)> {
 fn add(mut command: clap::Command, name: String, pages: &mut Vec<(String, String)>) {
     let text: String =
         command.render_long_help().to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
         add(verb.clone(), format!("{name}-{}", verb.get_name()), pages);
     }
     pages.push((name, text));

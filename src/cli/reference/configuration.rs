@@ -59,6 +59,7 @@ fn example(table: &str, keys: &[&Key]) -> String {
         Some("notices") => "chat",
         Some("rules") => "gpu-fell-off-bus",
         Some("instances") => "i-7",
+        Some("clients") => "ci",
         _ => "ann",
     };
     let mut text = format!("[{}]\n", table.replace("<name>", name).replace("<id>", name));

@@ -7,12 +7,12 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::parameters::{any_of, name, or_empty, paging, query, text, truth};
+use super::parameters::{any_of, name, or_empty, paging, port, query, text, truth};
 use super::words::one_of;
 use crate::domain::{AlertState, Mode, Severity, State, Trigger};
 use crate::http::error::Kind;
 use crate::http::together::{cluster, lists, render, whoami};
-use crate::http::{native, native_commands as commands, native_rows as rows, status, together, webhook};
+use crate::http::{native, native_commands as commands, native_rows as rows, sd, status, together, webhook};
 
 /// What the document as a whole is about.
 pub(super) const ABOUT: &str = "Remediation daemon for GPU clusters: alerts come in, one proposal opens, a person \
@@ -328,6 +328,20 @@ fn pauses() -> Vec<Described> {
 
 fn store() -> Vec<Described> {
     vec![
+        Described::new(
+            OPERATIONS,
+            "GET",
+            "/sd/http",
+            "The inventory, as Prometheus's http_sd reads it",
+            "A target for each instance, with the labels by which its alerts find it again.",
+        )
+        .takes([
+            query("cluster_id", "Only of this cluster.", name()),
+            query("pool", "Only of this pool.", text().min_length(Some(1))),
+            query("port", "Where the targets are scraped.", port()),
+        ])
+        .gives::<sd::Groups>(StatusCode::OK)
+        .refuses(&[Kind::Invalid]),
         Described::new(OPERATIONS, "GET", "/api/v1/store", "What the store may do", "")
             .gives::<rows::Store>(StatusCode::OK),
         Described::new(
@@ -351,6 +365,7 @@ fn together_reads() -> Vec<Described> {
     vec![
         get("/v3/whoami", "Who the token belongs to").gives::<whoami::WhoAmI<'_>>(StatusCode::OK),
         get("/v1/whoami", "Who the token belongs to, as older clients ask")
+            .called("together_whoami_v1")
             .gives::<whoami::FlatWhoAmI<'_>>(StatusCode::OK),
         get(CLUSTERS, "Every cluster with its nodes").gives::<cluster::Clusters>(StatusCode::OK),
         get("/v1/compute/clusters/{cluster}", "One cluster with its nodes")

@@ -32,6 +32,11 @@ pub(super) fn name() -> ObjectBuilder {
     text().pattern(Some("^[A-Za-z0-9._-]{1,253}$"))
 }
 
+/// A port.
+pub(super) fn port() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(65535))
+}
+
 fn parameter(name: &str, place: ParameterIn, about: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
     let required = if matches!(place, ParameterIn::Path) { Required::True } else { Required::False };
     ParameterBuilder::new()

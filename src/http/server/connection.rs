@@ -89,7 +89,7 @@ async fn greet_and_speak(
     let (wire, peer): (Box<dyn Wire>, Peer) = match (accepted, tls) {
         (Accepted::Unix(stream), _) => (Box::new(stream), Peer::on_this_machine()),
         (Accepted::Tcp(stream, from), None) => (Box::new(stream), Peer::at(from.ip())),
-        (Accepted::Tcp(stream, from), Some(Tls(config))) => {
+        (Accepted::Tcp(stream, from), Some(Tls { server: config, .. })) => {
             let greeting = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
             let stream = greeting.map_err(|_| Ended::TooSlow)?.map_err(Ended::Handshake)?;
             let names = tls::names(stream.get_ref().1);

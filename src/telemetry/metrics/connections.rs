@@ -14,9 +14,6 @@ const REFUSED: Named = (
     "Requests that were told to come again because as many of their class as may be were under way.",
 );
 
-/// The classes of requests that have places of their own.
-const CLASSES: [&str; 4] = ["ingest", "read", "command", "health"];
-
 /// Where a connection came from, as the label `listener`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
@@ -82,7 +79,6 @@ impl Connections {
             refused: families.counters(REFUSED, &["class"])?,
         };
         Listener::ALL.iter().for_each(|listener| drop(connections.open.with_label_values(&[listener.as_str()])));
-        CLASSES.iter().for_each(|class| drop(connections.refused.with_label_values(&[class])));
         CutOff::ALL.iter().for_each(|reason| drop(connections.cut_off.with_label_values(&[reason.as_str()])));
         CLASSES.iter().for_each(|class| drop(connections.refused.with_label_values(&[class])));
         Ok(connections)
