@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: from a request's headers and its connection to a [`Principal`], or to a [`Denial`].
+//! Who asks, and whether they may: from a request's headers and its connection to a [`Principal`], or to a `Denial`.
 //!
 //! A bearer token that is sent must be right; nothing else is tried then. Without one the names of the client
 //! certificate are looked up, and without a known name nobody is let in: there is no anonymous principal beside tokens.

@@ -1,7 +1,7 @@
 //! What the verbs share that talk to a daemon: the connection, the way failures become exit statuses, and the two outputs.
 //!
 //! Data goes to standard output and everything else to standard error. Every text of a row may come from a stranger (an
-//! alert's label, a reason), so nothing reaches the terminal but through [`text::safe`].
+//! alert's label, a reason), so nothing reaches the terminal but through `text::safe`.
 
 pub mod act;
 pub mod describe;
