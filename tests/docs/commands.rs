@@ -7,7 +7,7 @@ use super::support::daemon::{Daemon, remedyd};
 use super::support::site::Site;
 
 /// What begins like this is not run here, and why not.
-const ELSEWHERE: [(&str, &str); 12] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("cargo run --release -- serve", "builds a release; that the shipped configuration serves is tests/daemon.rs's"),
     ("cargo run --release -- demo", "builds a release; the demo is run by tests/demo.rs"),
     ("tests/run", "runs all tests, this one too"),
@@ -15,11 +15,14 @@ const ELSEWHERE: [(&str, &str); 12] = [
     ("amtool ", "talks to that Alertmanager; tests/alertmanager.rs posts such alerts"),
     ("export TOGETHER_BASE_URL=", "for the next lines"),
     (".venv/bin/together ", "talks to the daemon of these lines; tests/together.rs says the same to one of its own"),
-    ("id=$(curl ", "asks the daemon of these lines; the path is checked against the routes"),
-    ("curl ", "asks the daemon of these lines; the path is checked against the routes"),
+    ("alias remedyd=", "for the next lines"),
+    ("remedyd get ", "asks the daemon of these lines; tests/cli.rs asks one of its own"),
+    ("remedyd describe ", "asks the daemon of these lines; tests/cli.rs asks one of its own"),
+    ("remedyd approve ", "talks to the daemon of these lines; tests/cli.rs talks to one of its own"),
     ("SIM_", "hours of simulation; its short form is in the tests"),
     ("REMEDYD_TEST_", "a longer form of tests"),
     ("tests/fuzz/run ", "an hour of fuzzing"),
+    ("tests/schemathesis/run", "minutes of requests; its short form is in the tests"),
 ];
 
 /// The commands of a block: comments taken off, continued lines put together.
