@@ -23,6 +23,11 @@ fn a_list_has_four_forms() {
     assert_eq!(wide.cells()[1][..4], [ids[0].as_str(), "train-a", "i-7", "h-0042"]);
     let name = ask(&site, &["get", "remediations", "-o", "name", "--sort-by", "age"]).ends(0);
     assert_eq!(name.out, format!("remediation/{}\nremediation/{}\n", ids[1], ids[0]));
+    // What a name says, other verbs take.
+    let whole = name.out.lines().next().unwrap();
+    assert!(ask(&site, &["describe", "remediation", whole]).ends(0).out.contains(&ids[1]));
+    assert!(ask(&site, &["hold", "instance/i-5", "--for", "1h", "-m", "mine"]).ends(0).out.contains(" on i-5 until"));
+    assert!(ask(&site, &["unhold", "instance/i-5"]).ends(0).out.contains(" on i-5 ended"));
     let json = ask(&site, &["get", "remediations", &ids[0], "-o", "json"]).ends(0).json();
     assert_eq!(json["remediations"][0], daemon.remediation(&ids[0]));
 

@@ -61,7 +61,7 @@ impl Word {
 
 /// `remedyd create remediation`
 pub async fn create(session: &Session, asked: &Create) -> Outcome {
-    let mut body = json!({"instance_id": asked.instance, "mode": asked.mode.0.as_str(), "reason": asked.reason});
+    let mut body = json!({"instance_id": Kind::Instances.bare(&asked.instance), "mode": asked.mode.0.as_str(), "reason": asked.reason});
     for (name, value) in [("cluster_id", &asked.cluster), ("remediation_id", &asked.id)] {
         if let Some(value) = value {
             body[name] = value.as_str().into();

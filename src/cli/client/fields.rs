@@ -47,6 +47,11 @@ impl Kind {
         }
     }
 
+    /// The id of what may be written as `-o name` prints it: `remediation/01a2…`.
+    pub fn bare(self, id: &str) -> &str {
+        id.strip_prefix(self.singular()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(id)
+    }
+
     /// What tells a row from the others.
     pub fn id(self, row: &Row) -> String {
         match self {

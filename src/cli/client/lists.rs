@@ -72,6 +72,7 @@ pub async fn all(
 
 /// The one row that an id, or the beginning of one, names.
 pub async fn one(session: &Session, kind: Kind, id: &str) -> Outcome<Row> {
+    let id = kind.bare(id);
     let absent = || Failure::new(NOT_FOUND, format!("{} `{id}` not found", kind.singular()));
     // Only remediations have a place of their own in the API.
     if kind == Kind::Remediations && id.len() == 36 {

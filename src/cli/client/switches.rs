@@ -11,7 +11,7 @@ use crate::cli::args::{Hold, Kind, Lift, Switch};
 
 /// `remedyd hold`
 pub async fn hold(session: &Session, asked: &Hold) -> Outcome {
-    let body = json!({"instance_id": asked.instance, "for": asked.span, "reason": asked.reason});
+    let body = json!({"instance_id": Kind::Instances.bare(&asked.instance), "for": asked.span, "reason": asked.reason});
     let row = session.daemon.post(&["holds"], &body).await?;
     let (id, instance, until) = (plain(&row["id"]), plain(&row["instance_id"]), plain(&row["expires_at"]));
     writeln!(io::stdout(), "hold/{} on {} until {}", safe(&id), safe(&instance), time(&until, session.now()))?;
@@ -20,8 +20,8 @@ pub async fn hold(session: &Session, asked: &Hold) -> Outcome {
 
 /// `remedyd unhold`
 pub async fn unhold(session: &Session, asked: &Lift) -> Outcome {
-    let which = &asked.which;
-    let filters = [("instance_id", which.clone())];
+    let which = Kind::Instances.bare(Kind::Holds.bare(&asked.which));
+    let filters = [("instance_id", which.to_owned())];
     let mut holds = lists::all(session, Kind::Holds, &filters, 0, |_| true).await?.rows;
     if holds.is_empty() {
         let by_id = lists::all(session, Kind::Holds, &[], 0, |row| plain(&row["id"]).starts_with(which)).await?.rows;
