@@ -237,7 +237,10 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[inventory]\nfiles = [\"no.toml\"]", "2:10: inventory.files: cannot read no.toml: No such file"),
         ("[inventory]\nfiles = [\"no/*.toml\"]", "2:10: inventory.files: cannot list no: No such file"),
         ("[inventory]\nfiles = [\"*/i.toml\"]", "2:10: inventory.files: `*/i.toml`: `*` and `?` may stand only behind"),
-        ("[inventory]\nfile_sd = []", "2:1: inventory.file_sd: is not a known key; known in [inventory]: `files`"),
+        (
+            "[inventory]\nslurm = []",
+            "2:1: inventory.slurm: is not a known key; known in [inventory]: `files`, `file_sd`",
+        ),
         (
             "[policy]\ncooldown = 5",
             "2:12: policy.cooldown: must be a duration in quotes, such as \"5m\", not a whole number",
