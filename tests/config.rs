@@ -102,7 +102,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     let is_setting = |line: &str| line.starts_with("# [") || line.starts_with("# ") && line[2..].contains(" = ");
     let lines: Vec<&str> = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).collect();
     let out_of_comments = lines.iter().filter(|line| text.contains(&format!("# {line}\n"))).count();
-    assert_eq!(out_of_comments, 21, "{lines:#?}");
+    assert_eq!(out_of_comments, 33, "{lines:#?}");
     fs::write(folder.path("remedyd.toml"), lines.join("\n")).unwrap();
     fs::write(folder.path("tokens.toml"), format!("[tokens.a]\nrole = \"admin\"\nsha256 = \"{}\"\n", "0".repeat(64)))
         .unwrap();
@@ -110,6 +110,9 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     fs::write(folder.path("cert.pem"), authority.cert.pem()).unwrap();
     fs::write(folder.path("ca.pem"), authority.cert.pem()).unwrap();
     fs::write(folder.path("key.pem"), authority.signing_key.serialize_pem()).unwrap();
+    fs::create_dir(folder.path("sd")).unwrap();
+    fs::write(folder.path("sd/a.json"), "[]").unwrap();
+    fs::write(folder.path("sd/a.yml"), "[]").unwrap();
     for name in
         ["inventory.d/train-a.toml", "rules.d/10-together.toml", "rules.d/20-prometheus.toml", "catalog/xid.csv"]
     {

@@ -83,7 +83,6 @@ pub async fn close(
         Ok(Ok(appender)) => appender,
         // Who was told to stop does not begin anew.
         Ok(Err(error)) => return given_up(store, &error),
-        // Who was told to stop does not begin anew.
         ended @ Err(_) => return writer_ended(store, true, ended),
     };
     let closed = tokio::task::spawn_blocking(move || appender.close());

@@ -202,10 +202,8 @@ impl Live<'_> {
             }
         }
         service::reloaded();
-        if let Some(answer) = reloaded.answer {
-            // Who asked may have gone.
-            let _ = answer.send(outcome);
-        }
+        // The watch may have ended.
+        let _ = reloaded.answer.send(outcome);
     }
 
     async fn apply(&self, loaded: Loaded) -> Result<(), Vec<Mistake>> {

@@ -30,8 +30,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 pub struct Reloaded {
     /// What was found.
     pub outcome: Result<Box<Loaded>, Vec<Mistake>>,
-    /// Somebody who waits to hear whether it was taken; nobody where the change was only noticed.
-    pub answer: Option<oneshot::Sender<Result<(), Vec<Mistake>>>>,
+    /// Where it is said whether it was taken. Dropped without a word, it counts as taken.
+    pub answer: oneshot::Sender<Result<(), Vec<Mistake>>>,
 }
 
 /// Asks for a reload: `SIGHUP` and `POST /-/reload` each hold one.
@@ -63,9 +63,12 @@ impl Reload {
 pub struct Watch {
     path: PathBuf,
     overrides: Overrides,
-    /// What was found last, so that nothing is reported twice: a digest, or mistakes.
+    /// What was found last, so that nothing is reported twice: a digest, or mistakes. Files without a mistake that were not
+    /// taken for a passing reason are as if they had not been found.
     last: Result<String, Vec<Mistake>>,
     folders: BTreeSet<PathBuf>,
+    /// [`POLL`], but for tests.
+    every: Duration,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Vec<Mistake>>>>,
     reloaded: mpsc::Sender<Reloaded>,
 }
@@ -76,20 +79,20 @@ impl Watch {
         let (ask, requests) = mpsc::channel(8);
         let last = Ok(loaded.config.digest.clone());
         let folders = loaded.config.watched.clone();
-        (Self { path: path.to_owned(), overrides, last, folders, requests, reloaded }, Reload(ask))
+        (Self { path: path.to_owned(), overrides, last, folders, every: POLL, requests, reloaded }, Reload(ask))
     }
 
     /// Watches until every [`Reload`] or the receiver of [`Reloaded`] is gone; dropping the future stops it too.
     pub async fn run(mut self) {
         let (heard, mut events) = mpsc::channel(1);
         let mut ears = Ears::new(heard.clone());
-        let mut poll = interval(POLL);
+        let mut poll = interval(self.every);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once and covers what changed between the first load and this watch.
         loop {
-            let answer = tokio::select! {
+            let asker = tokio::select! {
                 asked = self.requests.recv() => match asked {
-                    Some(answer) => Some(answer),
+                    Some(asker) => Some(asker),
                     None => return,
                 },
                 Some(()) = events.recv() => {
@@ -99,7 +102,6 @@ impl Watch {
                 }
                 _ = poll.tick() => None,
             };
-            let is_asked = answer.is_some();
             // Before reading, so that nothing changes unheard in between; and each time, because a path may lead to
             // another folder than it did.
             ears.listen_to(&self.folders);
@@ -113,12 +115,19 @@ impl Watch {
                 Ok(loaded) => Ok(loaded.config.digest.clone()),
                 Err(mistakes) => Err(mistakes.clone()),
             };
-            if !is_asked && found == self.last {
+            if asker.is_none() && found == self.last {
                 continue;
             }
-            self.last = found;
+            let (answer, taken) = oneshot::channel();
             if self.reloaded.send(Reloaded { outcome, answer }).await.is_err() {
                 return;
+            }
+            let taken = taken.await;
+            let refused_for_now = found.is_ok() && matches!(taken, Ok(Err(_)));
+            self.last = if refused_for_now { Err(Vec::new()) } else { found };
+            if let Some((asker, taken)) = asker.zip(taken.ok()) {
+                // Who asked may have gone.
+                let _ = asker.send(taken);
             }
         }
     }
@@ -202,12 +211,17 @@ mod tests {
 
     /// Watches `remedyd.toml` of a folder that `fill` has made.
     async fn watch(fill: impl FnOnce(&Path)) -> Watched {
+        watch_every(POLL, fill).await
+    }
+
+    async fn watch_every(every: Duration, fill: impl FnOnce(&Path)) -> Watched {
         let folder = tempfile::tempdir().unwrap();
         fill(folder.path());
         let path = folder.path().join("remedyd.toml");
         let loaded = load(&path, &Overrides::default()).unwrap();
         let (sender, reloaded) = mpsc::channel(4);
-        let (watch, reload) = Watch::new(&path, Overrides::default(), &loaded, sender);
+        let (mut watch, reload) = Watch::new(&path, Overrides::default(), &loaded, sender);
+        watch.every = every;
         tokio::spawn(watch.run());
         let mut watched = Watched { folder, reload, reloaded };
         // An answered request proves that the folders are being listened to.
@@ -232,7 +246,8 @@ mod tests {
             let reload = self.reload.clone();
             let asked = tokio::spawn(async move { reload.reload().await });
             let mut found = self.next().await;
-            found.answer.take().expect("somebody asked").send(Ok(())).unwrap();
+            let answer = std::mem::replace(&mut found.answer, oneshot::channel().0);
+            answer.send(Ok(())).unwrap();
             asked.await.unwrap().unwrap();
             found
         }
@@ -302,6 +317,25 @@ mod tests {
         fs::write(folder.join("rules.d/a.toml"), "").unwrap();
         let mended = watched.next().await.outcome.unwrap();
         assert!(mended.config.settings.rules.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_for_a_passing_reason_comes_again() {
+        let mut watched = watch_every(Duration::from_millis(20), plain).await;
+        rule(watched.folder.path(), "rules.d/a.toml", "reboot_vm");
+        let mistake =
+            || Mistake { file: "f".into(), line: 1, column: 1, key: "storage.path".into(), what: "full".into() };
+        for _ in 0..2 {
+            let found = watched.next().await;
+            found.outcome.unwrap();
+            found.answer.send(Err(vec![mistake()])).unwrap();
+        }
+        // Nothing was changed or asked: the poll alone brings it, until it is taken.
+        let found = watched.next().await;
+        assert_eq!(found.outcome.unwrap().config.settings.rules.len(), 1);
+        found.answer.send(Ok(())).unwrap();
+        // Taken once is enough: what comes next is what is asked for.
+        timeout(IN_TIME, watched.ask()).await.expect("nothing else comes before");
     }
 
     #[tokio::test]

@@ -172,6 +172,7 @@ pub(super) fn mount(shared: Shared) -> Router {
     openapi::prepare();
     let mut router = Router::new();
     for route in ROUTES {
+        shared.metrics.handler(route.name);
         let guarded = || (route.handler)().layer(from_fn_with_state((shared.clone(), route), guard::guard));
         router = router.route(route.path, guarded());
         if route.dialect == Dialect::Together {

@@ -217,7 +217,8 @@ impl<'a> Gathering<'a> {
             self.domains(from.group).map(|(kind, text)| (kind, told(text))).collect();
         let own_id = self.pick(from.group, &[&mapping.id, &mapping.name]);
         let is_known = |text: &str| self.known.contains(&(cluster.clone(), text.to_lowercase()));
-        if is_known(&address) || own_id.is_some_and(|(_, id)| is_known(&id.text)) {
+        let is_named = name.as_ref().is_some_and(|name| is_known(&name.what));
+        if is_named || is_known(&address) || own_id.is_some_and(|(_, id)| is_known(&id.text)) {
             return;
         }
         let id = match own_id {

@@ -60,10 +60,11 @@ const MOST_PARTS: usize = 4_000_000;
 /// Reads a text.
 ///
 /// # Errors
-/// It is neither JSON nor YAML, or not the list that Prometheus takes. An empty text is no empty list: whoever wrote it may
-/// have been cut off before the first byte.
+/// It is neither JSON nor YAML, or not the list that Prometheus takes. A text without anything but comments is no empty
+/// list: whoever wrote it may have been cut off before the first entry.
 pub fn parse(text: &str) -> Result<Vec<Group>, NoGroups> {
-    if text.trim().is_empty() {
+    let says_nothing = |line: &str| line.is_empty() || line.starts_with(['#', '%']);
+    if text.lines().map(str::trim).all(says_nothing) {
         let what = "is empty; a list without targets is written []".to_owned();
         return Err(NoGroups { at: Place { line: 1, column: 1 }, what });
     }
@@ -117,6 +118,7 @@ mod tests {
         for (text, line, column) in [
             ("", 1, 1),
             (" \n", 1, 1),
+            ("# managed by a tool that was cut off\n", 1, 1),
             ("{}", 1, 1),
             // The bracket that nothing closes.
             ("[{\"targets\": [\"a\"]}", 1, 1),

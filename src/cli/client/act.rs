@@ -105,10 +105,14 @@ pub async fn decide(session: &Session, asked: &Decide, word: Word) -> Outcome {
         None => named(session, asked, word).await?,
     };
     let mut worst: Option<Failure> = None;
-    let mut sent = Vec::new();
+    let (mut sent, mut unread) = (Vec::new(), Ok(()));
     for row in &rows {
         match send(session, asked, word, row).await {
-            Ok(id) => sent.push(id),
+            Ok(done) => {
+                // It is done, whether or not anybody reads that.
+                unread = said(&done, word.participle()).and(unread);
+                sent.push(plain(&done["id"]));
+            }
             Err(failure) => {
                 // One has its own message at the end.
                 if rows.len() > 1 {
@@ -120,7 +124,7 @@ pub async fn decide(session: &Session, asked: &Decide, word: Word) -> Outcome {
     }
     let waited = wait::wait(session, &asked.wait, &sent, word.aims()).await;
     match (worst, rows.len()) {
-        (None, _) => waited,
+        (None, _) => waited.and(unread),
         (Some(failure), 0 | 1) => Err(failure),
         (Some(failure), n) => {
             let why = format!("{} of {n} could not be {}", n - sent.len(), word.participle());
@@ -148,6 +152,10 @@ async fn selected(session: &Session, asked: &Decide, word: Word, selector: &str)
     let filters = [("state", word.states().to_owned())];
     let found = lists::all(session, Kind::Remediations, &filters, 0, |row| selection.holds(row)).await?;
     selection.must_be_met()?;
+    if found.more {
+        let why = "there are more remediations than are looked at; say with ids which ones are meant";
+        return Err(Failure::new(USAGE, why));
+    }
     if found.rows.is_empty() {
         let why = format!("nothing that could be {} is meant by that", word.participle());
         return Err(Failure::new(NOT_FOUND, why));
@@ -181,7 +189,7 @@ fn confirm(question: &str) -> Outcome {
     }
 }
 
-async fn send(session: &Session, asked: &Decide, word: Word, row: &Row) -> Outcome<String> {
+async fn send(session: &Session, asked: &Decide, word: Word, row: &Row) -> Outcome<Row> {
     let id = plain(&row["id"]);
     if asked.version.is_none() && asked.selector.is_none() && word == Word::Approve && asked.mode.is_none() {
         raised_lately(session.now(), &id, row)?;
@@ -191,9 +199,7 @@ async fn send(session: &Session, asked: &Decide, word: Word, row: &Row) -> Outco
     if let Some(mode) = asked.mode {
         body["mode"] = mode.0.as_str().into();
     }
-    let row = remediation(session.daemon.post(&["remediations", &id, word.verb()], &body).await?)?;
-    said(&row, word.participle())?;
-    Ok(id)
+    remediation(session.daemon.post(&["remediations", &id, word.verb()], &body).await?)
 }
 
 /// Whoever types an id has read the mode somewhere; where that was raised a moment ago, they may have read the old one

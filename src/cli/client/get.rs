@@ -46,7 +46,7 @@ async fn read(session: &Session, asked: &Get) -> Outcome<Vec<Row>> {
     }
     let filters = selection.filters();
     let found = lists::all(session, kind, &filters, asked.limit, |row| selection.holds(row)).await?;
-    if found.more {
+    if found.more && !asked.watch {
         eprintln!("there are more than these {}; --limit 0 shows more, a selector fewer", found.rows.len());
     }
     if let Some(name) = selection.unmet().filter(|_| filters.is_empty() && !asked.watch) {

@@ -70,6 +70,16 @@ pub async fn all(
     }
 }
 
+/// Whether so little of an id may name something by chance.
+pub fn is_too_short(id: &str) -> bool {
+    id.chars().count() < SHORTEST
+}
+
+/// What is said then.
+pub fn too_short(id: &str) -> Failure {
+    Failure::new(USAGE, format!("`{id}` is too short: write at least {SHORTEST} characters of the id"))
+}
+
 /// The one row that an id, or the beginning of one, names.
 pub async fn one(session: &Session, kind: Kind, id: &str) -> Outcome<Row> {
     let id = kind.bare(id);
@@ -82,9 +92,8 @@ pub async fn one(session: &Session, kind: Kind, id: &str) -> Outcome<Row> {
         };
     }
     let by_name = matches!(kind, Kind::Instances | Kind::Pauses);
-    if !by_name && id.chars().count() < SHORTEST {
-        let why = format!("`{id}` is too short: write at least {SHORTEST} characters of the id");
-        return Err(Failure::new(USAGE, why));
+    if !by_name && is_too_short(id) {
+        return Err(too_short(id));
     }
     let filters = if kind == Kind::Holds { vec![("ended", "true".to_owned())] } else { Vec::new() };
     let found = all(session, kind, &filters, 0, |row| kind.id(row).starts_with(id)).await?;
@@ -97,6 +106,10 @@ pub async fn one(session: &Session, kind: Kind, id: &str) -> Outcome<Row> {
             format!("no {} among the newest {LOOKED_AT} begins with `{id}`; write the whole id", kind.singular()),
         )),
         [] => Err(absent()),
+        [_] if found.more => Err(Failure::new(
+            USAGE,
+            format!("older ones than the newest {LOOKED_AT} may begin with `{id}` too; write the whole id"),
+        )),
         [row] => Ok(row.clone()),
         [one, other, ..] => {
             let why = format!("`{id}` may be {} or {}: write more of it", kind.id(one), kind.id(other));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Row, plain};
 use super::text::safe;
-use super::{FAILED, Failure, Outcome, Session, TOO_LATE};
+use super::{FAILED, Failure, Outcome, Session, TOO_LATE, UNREACHABLE};
 use crate::cli::args::{Until, Wait};
 use crate::clock::Stopwatch;
 use crate::domain::State;
@@ -21,7 +21,7 @@ pub async fn wait(session: &Session, asked: &Wait, ids: &[String], aims: &[State
         let left = asked.timeout.saturating_sub(watch.elapsed());
         let waited = match tokio::time::timeout(left, reached(session, until, id, aims)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(too_late(session, asked, id).await?),
+            Err(_) => Err(too_late(session, asked, id).await),
         };
         if let Err(failure) = waited {
             if ids.len() > 1 {
@@ -37,18 +37,27 @@ pub async fn wait(session: &Session, asked: &Wait, ids: &[String], aims: &[State
     }
 }
 
-async fn too_late(session: &Session, asked: &Wait, id: &str) -> Outcome<Failure> {
-    let row = look(session, id).await?;
+async fn too_late(session: &Session, asked: &Wait, id: &str) -> Failure {
+    let span = crate::config::show_duration(asked.timeout);
+    let Ok(row) = look(session, id).await else {
+        return Failure::new(TOO_LATE, format!("{id} cannot be looked at after {span}: the daemon does not answer"));
+    };
     let waits = plain(&row["waits_for"]);
     let why = if waits.is_empty() { String::new() } else { format!("; it waits for: {waits}") };
-    let span = crate::config::show_duration(asked.timeout);
-    Ok(Failure::new(TOO_LATE, format!("{id} is {} after {span}{why}", plain(&row["state"]))))
+    Failure::new(TOO_LATE, format!("{id} is {} after {span}{why}", plain(&row["state"])))
 }
 
 async fn reached(session: &Session, until: Until, id: &str, aims: &[State]) -> Outcome {
     let mut shown = String::new();
     loop {
-        let row = look(session, id).await?;
+        let row = match look(session, id).await {
+            // It is restarted, perhaps; the repair goes on, and so does the waiting.
+            Err(failure) if failure.status == UNREACHABLE => {
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
+            row => row?,
+        };
         let state = State::parse(&plain(&row["state"]))
             .ok_or_else(|| Failure::new(FAILED, format!("{id} is in an unknown state {}", row["state"])))?;
         let line = format!("{id} is {}", state.as_str());

@@ -87,6 +87,14 @@ fn what_the_inventory_describes_itself_is_not_described_again() {
     assert_eq!(elsewhere.instances.len(), 1, "another cluster's node of the same name is another machine");
 }
 
+/// Two instances of one name would make every alert about either of them ambiguous.
+#[test]
+fn a_name_that_the_inventory_has_already_is_that_machine_under_whatever_id() {
+    let known = only("- targets: [10.0.0.1]\n  labels: {cluster: train-a, instance_id: i-7, node: gpu-node-7}\n");
+    let text = "- targets: ['10.0.0.7:9100']\n  labels: {cluster: train-a, instance_id: vm-99, nodename: GPU-Node-7}\n";
+    assert_eq!(gathered(&[text], &[known], &Mapping::default()).instances, []);
+}
+
 #[test]
 fn meta_labels_and_a_default_cluster_count_where_they_are_named() {
     let text = "- targets: ['10.0.0.7:9100']\n  labels: {__meta_consul_node: n7, __meta_x: y}\n";

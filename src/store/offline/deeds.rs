@@ -70,6 +70,28 @@ fn words(change: &Change) -> Option<String> {
         Change::Execution(row) => {
             Some(format!("life {} of the store may act: {}", row.epoch, row.disabled_because.is_none()))
         }
-        _ => None,
+        Change::Pause(pause) => {
+            let turned = pause.resumed.as_ref().map_or("is paused", |_| "goes on");
+            let why = pause.resumed.as_ref().map_or(&pause.reason, |resumed| &resumed.reason);
+            Some(format!("{} {turned}: {why}", pause.place()))
+        }
+        Change::Remediation(row) => {
+            let abort = row.attempt.as_ref().and_then(|attempt| attempt.abort.as_ref());
+            abort.map(|_| format!("remediation {} is to stop", row.id))
+        }
+        Change::Alert(_)
+        | Change::DeadLetter(_)
+        | Change::Link(_)
+        | Change::Alias(_)
+        | Change::Held(_)
+        | Change::HeldGone(_)
+        | Change::Cluster(_)
+        | Change::ClusterGone(_)
+        | Change::Instance(_)
+        | Change::InstanceGone(_)
+        | Change::NodeMemory(_)
+        | Change::Horizon(_)
+        | Change::Pending(_)
+        | Change::Settled(_) => None,
     }
 }

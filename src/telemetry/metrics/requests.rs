@@ -29,7 +29,17 @@ impl Requests {
     }
 }
 
+/// What alerts are about: there at zero from the start, so that the first one is a step.
+const WATCHED: [&str; 4] = ["401", "403", "500", "503"];
+
 impl Metrics {
+    /// `handler` is a name of the route table.
+    pub fn handler(&self, handler: &'static str) {
+        for code in WATCHED {
+            self.requests.requests.with_label_values(&[handler, code]);
+        }
+    }
+
     /// Starts to time a request of `handler`, a name of the route table.
     pub fn request_began(&self, handler: &'static str) -> HistogramTimer {
         self.requests.duration.with_label_values(&[handler]).start_timer()
