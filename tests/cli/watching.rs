@@ -47,3 +47,19 @@ fn only_what_changes_is_printed_and_a_restart_is_waited_for() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "^C is how it ends");
     drop(daemon);
 }
+
+#[test]
+fn a_restart_ends_no_waiting() {
+    let site = Site::webhook_only();
+    site.policy(&[("dispatch_delay", "1h")]);
+    let daemon = Daemon::start(&site);
+    let ids = proposals(&daemon, &[1]);
+    let mut command = told(&site, &["approve", &ids[0], "--wait=CANCELLED", "--timeout", "2m"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let seen = lines(&mut child);
+    assert!(seen.recv_timeout(SOON).expect("it is told").contains("approved"));
+    let daemon = daemon.restart(End::Kill);
+    ask(&site, &["cancel", &ids[0]]).ends(0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(daemon);
+}

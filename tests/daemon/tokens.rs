@@ -145,10 +145,10 @@ fn a_token_that_is_added_works_and_one_that_is_removed_does_not() {
 #[test]
 fn the_journal_tells_who_did_what_in_which_role_and_from_where() {
     let site = site();
-    let tokens =
-        ["webhook", "operator", "approver"].map(|role| new_token(&site, role, &format!("the-{role}"), &["train-a"]));
+    let tokens = ["webhook", "operator", "approver", "admin"]
+        .map(|role| new_token(&site, role, &format!("the-{role}"), &["train-a"]));
     let daemon = Daemon::start(&site);
-    let [hook, operator, approver] = tokens.map(|token| daemon.client().with_token(&token));
+    let [hook, operator, approver, admin] = tokens.map(|token| daemon.client().with_token(&token));
     hook.post("/api/v1/webhooks/alertmanager", &firing(HEAVY, "gpu-node-7", now())).json();
     let found = approver.get("/api/v1/remediations").json();
     let id = found["remediations"][0]["id"].as_str().unwrap().to_owned();
@@ -158,6 +158,7 @@ fn the_journal_tells_who_did_what_in_which_role_and_from_where() {
     approved.json();
     let asked = approved.head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
     operator.post("/api/v1/holds", &json!({"instance_id": "i-3", "reason": "mine", "for": "1h"})).json();
+    admin.post("/api/v1/pause", &json!({"cluster_id": "train-a", "reason": "network works"})).json();
     daemon.stop();
 
     let mut command = remedyd();
@@ -166,7 +167,7 @@ fn the_journal_tells_who_did_what_in_which_role_and_from_where() {
     assert!(told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).unwrap();
     let lines: Vec<&str> = told.lines().collect();
-    let [first, second] = lines[..] else { panic!("a line for each of both, and none for who was refused:\n{told}") };
+    let [first, second, third] = lines[..] else { panic!("a line for each, and none for who was refused:\n{told}") };
     let wanted = format!(
         "approve by the-approver (approver) from 127.0.0.1 request={asked}: approve of remediation {id}: now PENDING"
     );
@@ -175,4 +176,6 @@ fn the_journal_tells_who_did_what_in_which_role_and_from_where() {
         second.contains("hold by the-operator (operator) from 127.0.0.1 ") && second.contains(" on i-3 set"),
         "{second}"
     );
+    let wanted = ": cluster train-a is paused: network works";
+    assert!(third.contains("pause by the-admin (admin)") && third.ends_with(wanted), "{third}");
 }
