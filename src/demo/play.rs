@@ -28,6 +28,8 @@ use crate::providers::http_client::{HttpClient, HttpError};
 const TICK: Duration = Duration::from_millis(200);
 /// How often the daemon is asked.
 const LOOK: Duration = Duration::from_millis(300);
+/// How many looks at the daemon may fail in a row: a store that catches up answers 503, a laptop that slept times out.
+const PATIENCE: u32 = 10;
 /// How often the simulated Alertmanager looks whether something is to be said.
 const POST: Duration = Duration::from_millis(100);
 
@@ -188,13 +190,21 @@ impl Show<'_> {
         let mut keys = self.terminal.as_ref().and_then(Terminal::keys);
         self.board.keys = keys.is_some();
         let since = Stopwatch::start();
+        let mut missed = 0;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 () = signals.any() => return Ok(()),
                 ended = daemon.ended(site) => return Err(ended),
-                Some(looked) = looks.recv() => self.take(looked?)?,
+                Some(looked) = looks.recv() => match looked {
+                    Ok(seen) => {
+                        missed = 0;
+                        self.take(seen)?;
+                    }
+                    Err(error) if missed >= PATIENCE => return Err(error.into()),
+                    Err(_) => missed += 1,
+                },
                 Some(event) = tells.recv() => self.tell(event)?,
                 key = next(&mut keys) => match key {
                     b'q' => return Ok(()),
