@@ -203,7 +203,7 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "2:26: server.listen: `127.0.0.1:1` is named twice"),
         ("[server]\nlisten = [\"[::]:9720\"]", "2:11: server.listen: `[::]:9720` is not loopback, and without [auth]"),
         ("[server.tls]\ncert_file = \"a\"", "1:9: server.tls.key_file: is missing, and there is no default"),
-        ("[server.limits]\nconnections = 100", "1:9: server.limits: connections (100) must be at least 432"),
+        ("[server.limits]\nconnections = 100", "1:9: server.limits: connections (100) must be at least 496"),
         ("[server]\nlisten = [\"unix:\"]", "2:11: server.listen: `unix:` names no socket"),
         (
             "[storage.retention]\nruns = \"7d\"",

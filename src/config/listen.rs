@@ -20,8 +20,9 @@ const UNIX: &str = "unix:";
 /// The longest path that the kernel takes for a socket: `sun_path` of unix(7) is 108 bytes with its final zero.
 const LONGEST_SOCKET: usize = 107;
 
-/// Connections that are left for people, whatever the requests that are under way.
-const SPARE_CONNECTIONS: u32 = 32;
+/// Connections that are left for people, whatever the requests that are under way and the wrong tokens whose answers are
+/// held back.
+const SPARE_CONNECTIONS: u32 = 96;
 
 /// One place to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,11 @@ pub fn may_start(memory: &Memory, limits: &Limits, remediation: &Remediation) ->
         .live_on_host(&remediation.target.host_id)
         .find(|live| live.remediation.id != remediation.id && live.remediation.state.is_in_flight());
     if let Some(live) = busy {
-        return Err(format!("remediation {} is in flight on host {}", live.remediation.id, remediation.target.host_id));
+        // What another cluster does on a shared host is not this one's to know.
+        let is_ours = live.remediation.cluster_id() == remediation.cluster_id();
+        let who =
+            if is_ours { format!("remediation {}", live.remediation.id) } else { "another remediation".to_owned() };
+        return Err(format!("{who} is in flight on host {}", remediation.target.host_id));
     }
     has_place(memory, limits, remediation.cluster_id())
 }

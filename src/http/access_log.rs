@@ -33,7 +33,8 @@ impl Asked<'_> {
         let Self { handler, principal, address, request_id, method, path, seconds } = self;
         let (code, bytes) = (response.status().as_u16(), response.body().size_hint().exact());
         let address = address.map(tracing::field::display);
-        let path = path.get(..LONGEST_PATH).unwrap_or(path);
+        let end = (0..=LONGEST_PATH.min(path.len())).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
+        let path = &path[..end];
         if is_wanted {
             info!(handler, principal, address, request.id = request_id, code, seconds, bytes, "{method} {path}");
         } else {

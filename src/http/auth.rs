@@ -21,7 +21,7 @@ use axum::http::{Method, header, uri::Authority};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use super::auth_delay::{Strangers, Wrong};
+use super::auth_delay::{LONGEST_DELAY, Strangers, Wrong};
 use super::error::{Fault, Kind};
 use super::peer::Peer;
 use super::routes::Route;
@@ -72,9 +72,12 @@ impl Denial {
         Self { reason, fault: Fault::new(kind, detail), whom: None, wrong: None }
     }
 
-    /// How long to hold the answer back.
+    /// How long to hold the answer back. In a lock those few go on who are right, so guessing must not be quicker there.
     pub(super) fn delay(&self) -> Duration {
-        self.wrong.map_or(Duration::ZERO, |wrong| wrong.delay)
+        match self.reason {
+            Denied::Locked => LONGEST_DELAY,
+            _ => self.wrong.map_or(Duration::ZERO, |wrong| wrong.delay),
+        }
     }
 }
 
@@ -134,7 +137,7 @@ impl Gate<'_> {
             Some(token) if is_over(token.until, self.now) => Denied::Expired,
             Some(token) => return Ok(Arc::clone(&token.principal)),
         };
-        // In a lock nothing is looked at, so nothing that is sent can make it longer.
+        // Nothing that is sent in a lock can make it longer.
         let wrong = (reason != Denied::Locked).then(|| self.strangers.wrong(peer.address, &hash, self.now));
         let detail =
             "the bearer token is not known; after many different wrong ones none is taken from an address for a minute";

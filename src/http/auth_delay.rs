@@ -25,7 +25,7 @@ const FREE: u32 = 3;
 /// After those, doubling.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Clients give up after some seconds, and then the delay delays nobody.
-const LONGEST_DELAY: Duration = Duration::from_secs(3);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(3);
 /// So many different wrong tokens lock an address.
 const LOCK_AFTER: u32 = 20;
 /// How long. With [`LOCK_AFTER`] this leaves a guesser some 25,000 guesses a day and address.
@@ -36,10 +36,11 @@ const FORGET: Duration = Duration::from_secs(600);
 const FAMILIAR: Duration = Duration::from_secs(86_400);
 /// A note of that is made anew when it is older than this, and not with each request.
 const FAMILIAR_STEP: Duration = Duration::from_secs(60);
-/// How many addresses are remembered, and how many that were right: some hundred KiB.
+/// How many addresses are remembered, and how many that were right: about a MiB.
 const KEPT: usize = 4096;
-/// How many wrong tokens of one address are remembered to tell repeats by.
-const REPEATS: usize = 8;
+/// How many wrong tokens of one address are remembered to tell repeats by: more than lock it, so that a handful of clients
+/// with tokens that were taken back lock nobody out, however often they come.
+const REPEATS: usize = 32;
 /// How many answers are held back at once: an eighth of one listener's connections.
 const HELD_BACK: usize = 64;
 

@@ -149,8 +149,8 @@ async fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) ->
     }
 }
 
-/// Counts and logs who was not let in. The same wrong token is told once, and a request without any is only counted: a
-/// log that strangers can fill hides what matters.
+/// Counts and logs who was not let in. The same wrong token is told once, a lock once, and a request without a
+/// token is only counted: a log that strangers can fill hides what matters.
 fn refused(shared: &Shared, route: &Route, id: &str, peer: &Peer, denial: &Denial) {
     shared.metrics.access.denied(denial.reason);
     if denial.wrong.is_some_and(|wrong| wrong.locks) {
@@ -158,7 +158,7 @@ fn refused(shared: &Shared, route: &Route, id: &str, peer: &Peer, denial: &Denia
         warn!(peer.address = shown(peer.address), "an address is locked for a minute: too many different wrong tokens");
     }
     let is_repeat = denial.wrong.is_some_and(|wrong| !wrong.is_new);
-    if denial.reason != Denied::Missing && !is_repeat {
+    if !matches!(denial.reason, Denied::Missing | Denied::Locked) && !is_repeat {
         let whom = denial.whom.as_deref().unwrap_or("nobody");
         warn!(
             handler = route.name,

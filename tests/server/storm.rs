@@ -141,7 +141,7 @@ fn approvals_get_through_a_storm_of_alerts_slow_clients_and_oversized_bodies() {
     site.write("config/inventory.d/train-a.toml", &nodes);
     // As crowded as the large storm makes the shipped limits.
     if slow < 500 {
-        site.append(MAIN, "[server.limits]\nconnections = 96\ningest = 24\nreads = 16\ncommands = 16\nhealth = 8");
+        site.append(MAIN, "[server.limits]\nconnections = 160\ningest = 24\nreads = 16\ncommands = 16\nhealth = 8");
     }
     let daemon = Daemon::start(&site);
     let fires: Vec<_> = (0..approvals).map(|n| alert(HEAVY, &format!("node-{n}"), now(), None)).collect();

@@ -147,5 +147,5 @@ fn what_is_wrong_with_tls_is_told_with_its_place() {
     let said = check("client_certificate = \"optional\"", &nothing);
     assert!(said.contains("server.tls.client_certificate: has no effect without"), "{said}");
     let said = check("", &|site| site.append(MAIN, "[server.limits]\nconnections = 400"));
-    assert!(said.contains("server.limits: connections (400) must be at least 432"), "{said}");
+    assert!(said.contains("server.limits: connections (400) must be at least 496"), "{said}");
 }

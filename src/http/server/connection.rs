@@ -38,6 +38,8 @@ const IDLE: Duration = Duration::from_secs(75);
 /// How long, after a stop, a connection without a request has: what its client is just sending gets an answer, which says
 /// that it is the last.
 const LAST_HEAD: Duration = Duration::from_millis(500);
+/// How long an answer may take to be sent: one who reads a byte now and then would keep a place for ever.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Largest head of a request; Alertmanager's are 200 bytes, a browser's with cookies a few thousand.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
@@ -117,6 +119,7 @@ async fn speak(
             request
         })
         .map_result(move |answered: Result<Response, Infallible>| {
+            at_answer.enter(Phase::Answering);
             let handed_over = HandedOver(Arc::clone(&at_answer));
             answered.map(|mut answer| {
                 if *is_stopping.borrow() {
@@ -166,6 +169,7 @@ impl Phase {
     const fn limit(self, is_stopping: bool) -> Option<Duration> {
         match self {
             Self::Busy => None,
+            Self::Answering | Self::Sent => Some(ANSWER),
             Self::Head | Self::Idle if is_stopping => Some(LAST_HEAD),
             Self::Head => Some(HEAD),
             Self::Idle => Some(IDLE),
@@ -173,7 +177,7 @@ impl Phase {
     }
 }
 
-/// Notes that bytes came.
+/// Notes that bytes came, and that all went out.
 struct Heard {
     wire: Box<dyn Wire>,
     place: Arc<Place>,
@@ -196,7 +200,12 @@ impl AsyncWrite for Heard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(context)
+        // Called when nothing is left to write.
+        let flushed = Pin::new(&mut self.wire).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.place.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -216,11 +225,11 @@ impl AsyncWrite for Heard {
     }
 }
 
-/// Belongs to the body of an answer. Once that is handed over the connection is kept for the next request.
+/// Belongs to the body of an answer. Once that is handed over and sent the connection is kept for the next request.
 struct HandedOver(Arc<Place>);
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        self.0.enter(Phase::Sent);
     }
 }

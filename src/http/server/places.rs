@@ -40,6 +40,10 @@ pub(super) enum Phase {
     Head,
     /// A request is under way.
     Busy,
+    /// Its answer is being sent.
+    Answering,
+    /// All of the answer is with the connection, which may still have some of it to send.
+    Sent,
     /// It was answered and is kept.
     Idle,
 }
@@ -98,7 +102,8 @@ impl Place {
         let mut state = self.places.lock();
         let was_told_to_go = doing.turn.is_some_and(|turn| state.waiting.remove(&turn).is_none());
         // Who was told to go does not wait again.
-        doing.turn = (phase != Phase::Busy && !was_told_to_go).then(|| state.wait(&self.give_way));
+        let waits = matches!(phase, Phase::Head | Phase::Idle);
+        doing.turn = (waits && !was_told_to_go).then(|| state.wait(&self.give_way));
         doing.phase = phase;
         doing.change += 1;
     }
@@ -107,6 +112,13 @@ impl Place {
     pub(super) fn heard(&self) {
         if self.phase().0 == Phase::Idle {
             self.enter(Phase::Head);
+        }
+    }
+
+    /// Everything that was there to send is sent.
+    pub(super) fn flushed(&self) {
+        if self.phase().0 == Phase::Sent {
+            self.enter(Phase::Idle);
         }
     }
 
