@@ -71,7 +71,7 @@ pub fn handwritten() -> Vec<Body> {
 /// names no cluster may be about any.
 pub fn site() -> Site {
     let site = Site::webhook_only();
-    site.change(MAIN, "default_cluster = \"train-a\"", "# no default_cluster");
+    site.change(MAIN, "default_cluster = \"train-a\"                  #", "#");
     let clusters = CLUSTERS.map(|id| format!("[clusters.{id}]\nname = \"{id}\"\nact = \"rehearse\"\n"));
     site.append(MAIN, &clusters.join("\n"));
     let inventory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/inventory.toml");
