@@ -4,6 +4,7 @@
 //! pending), then the door opens. Stop: the door closes and what is under way ends, the hands let go, the writer commits
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
+mod discovery;
 mod effects;
 mod end;
 mod listeners;
@@ -178,6 +179,8 @@ impl Daemon {
 
         let (reloaded_out, reloaded) = mpsc::channel(1);
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
+        let rehearse = rehearsal(options.config_file.clone(), options.overrides.clone());
+        hand_tasks.spawn(discovery::follow(Arc::clone(&hands), reload.clone(), rehearse));
         let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
         shared.loads.started(clock.now());
         let fatal = opened.fatal;
@@ -283,6 +286,7 @@ fn known(config: &Config) -> Known {
         clusters: config.clusters.iter().map(|cluster| cluster.id.clone()).collect(),
         drivers: config.drivers.keys().cloned().collect(),
         sources: config.settings.sources.keys().cloned().collect(),
+        discoveries: config.http_sd.keys().cloned().collect(),
         rules: config.settings.rules.keys().cloned().collect(),
         receivers: config.receivers.keys().cloned().collect(),
         principals: config.tokens.iter().flat_map(|tokens| tokens.names()).map(str::to_owned).collect(),
@@ -323,6 +327,11 @@ fn reload_hook(reload: Reload) -> http::Reload {
             })
         })
     })
+}
+
+/// What the configuration would have against an answer.
+fn rehearsal(file: PathBuf, overrides: Overrides) -> discovery::Rehearse {
+    Arc::new(move |of, answer| config::rehearse(&file, &overrides, of, answer))
 }
 
 fn warn_about(warnings: &[Mistake]) {

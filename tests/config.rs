@@ -102,7 +102,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     let is_setting = |line: &str| line.starts_with("# [") || line.starts_with("# ") && line[2..].contains(" = ");
     let lines: Vec<&str> = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).collect();
     let out_of_comments = lines.iter().filter(|line| text.contains(&format!("# {line}\n"))).count();
-    assert_eq!(out_of_comments, 33, "{lines:#?}");
+    assert_eq!(out_of_comments, 37, "{lines:#?}");
     fs::write(folder.path("remedyd.toml"), lines.join("\n")).unwrap();
     fs::write(folder.path("tokens.toml"), format!("[tokens.a]\nrole = \"admin\"\nsha256 = \"{}\"\n", "0".repeat(64)))
         .unwrap();
@@ -113,6 +113,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     fs::create_dir(folder.path("sd")).unwrap();
     fs::write(folder.path("sd/a.json"), "[]").unwrap();
     fs::write(folder.path("sd/a.yml"), "[]").unwrap();
+    fs::write(folder.path("netbox.token"), "s3cret\n").unwrap();
     for name in
         ["inventory.d/train-a.toml", "rules.d/10-together.toml", "rules.d/20-prometheus.toml", "catalog/xid.csv"]
     {
@@ -247,6 +248,19 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         (
             "[policy]\ncooldown = 5",
             "2:12: policy.cooldown: must be a duration in quotes, such as \"5m\", not a whole number",
+        ),
+        ("[inventory.http_sd.a]\nrefresh = '1m'", "1:20: inventory.http_sd.a.url: is missing"),
+        (
+            "[inventory.http_sd.a]\nurl = 'ftp://geheim/'",
+            "2:7: inventory.http_sd.a.url: must begin with http:// or https://",
+        ),
+        (
+            "[inventory.http_sd.a]\nurl = 'http://h/'\nrefresh = '0s'",
+            "3:11: inventory.http_sd.a.refresh: must be at least 1s",
+        ),
+        (
+            "[inventory.http_sd.a]\nurl = 'http://h/'\ntoken_file = 'no'",
+            "3:14: inventory.http_sd.a.token_file: cannot read no: No such file",
         ),
         ("[policy]\ncooldown = \"5 m\"", "2:12: policy.cooldown: `5 m` is no duration"),
         ("[policy]\nproposal_ttl = \"0s\"", "2:16: policy.proposal_ttl: every proposal would expire in the moment"),

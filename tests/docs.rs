@@ -64,6 +64,7 @@ fn every_configuration_that_is_shown_loads() {
             fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
             fs::create_dir(folder.path().join("sd.d")).unwrap();
             fs::write(folder.path().join("sd.d/a.json"), "[]").unwrap();
+            fs::write(folder.path().join("netbox.token"), "s3cret\n").unwrap();
             for (file, frame) in FRAME {
                 let mut table: toml::Table = frame.replace("ZEROS", &"0".repeat(64)).parse().unwrap();
                 if file == file_of(&fragment) {

@@ -17,7 +17,7 @@ use support::site::{MAIN, Site};
 use support::tool::{assert_exit, run};
 
 /// Every family of ours; one that is missing was lost, one that is new belongs here and into the interface.
-const FAMILIES: [&str; 52] = [
+const FAMILIES: [&str; 54] = [
     "remedyd_alerts",
     "remedyd_alerts_dead_lettered_total",
     "remedyd_alerts_merged_total",
@@ -46,6 +46,8 @@ const FAMILIES: [&str; 52] = [
     "remedyd_in_flight",
     "remedyd_in_flight_limit",
     "remedyd_instances",
+    "remedyd_inventory_fetches_total",
+    "remedyd_inventory_last_success_timestamp_seconds",
     "remedyd_journal_fsync_seconds",
     "remedyd_notices_failed_total",
     "remedyd_notices_sent_total",
@@ -78,6 +80,7 @@ fn promtool_accepts_a_live_scrape_with_every_family_in_it() {
     // A receiver that is not there: its failures count too.
     let receiver = format!("[notices.chat.webhook]\nurl = \"http://{}/\"", site.at(9));
     site.append(MAIN, &receiver);
+    site.append(MAIN, &format!("[inventory.http_sd.netbox]\nurl = \"http://{}/\"", site.at(9)));
     let daemon = Daemon::start(&site);
     // Traffic of every kind: alerts, letters, a repair, a rejection, a hold, refusals.
     for body in fixtures::genuine().iter().chain(&fixtures::handwritten()) {

@@ -95,7 +95,10 @@ pub static KEYS: &[Key] = {
 
         key("inventory.files", "list of paths, with * and ?", Is("[]"), r#"["inventory.d/*.toml"]"#, "0.1", "The files that describe the instances."),
         key("inventory.file_sd", "list of paths, with * and ?", Is("[]"), r#"["sd.d/*.json"]"#, "0.1", "Files of Prometheus's file_sd, JSON or YAML, read as they are: each target is an instance."),
-        key("inventory.default_cluster", "cluster", Means("a target whose labels name no cluster is not taken"), r#""train-a""#, "0.1", "The cluster of targets of `file_sd` whose labels name none."),
+        key("inventory.http_sd.<name>.url", "URL", Required, r#""https://netbox.site/sd""#, "0.1", "A list of Prometheus's http_sd: each target is an instance. The last good answer is kept; one that is unreadable, or empty where targets were known, changes nothing."),
+        key("inventory.http_sd.<name>.refresh", "duration, at least 1s", Is(r#""60s""#), r#""5m""#, "0.1", "How often it is asked for."),
+        key("inventory.http_sd.<name>.token_file", "file, or credential:NAME", Means("it is asked for without a token"), r#""netbox.token""#, "0.1", "A file with the bearer token that it wants."),
+        key("inventory.default_cluster", "cluster", Means("a target whose labels name no cluster is not taken"), r#""train-a""#, "0.1", "The cluster of targets of `file_sd` and `http_sd` whose labels name none."),
         key("inventory.labels.id", "list of label names", Is(r#"["instance_id"]"#), r#"["machine"]"#, "0.1", "Which label of a target is the id of the instance, the first that is there."),
         key("inventory.labels.name", "list of label names", Is(r#"["nodename", "node", "hostname"]"#), r#"["vm"]"#, "0.1", "Which label is its name."),
         key("inventory.labels.cluster", "list of label names", Is(r#"["cluster", "cluster_name"]"#), r#"["site"]"#, "0.1", "Which label names its cluster."),

@@ -29,6 +29,7 @@ auth.tokens_file = "tokens.toml"
 sources.main.alertmanagers = ["http://127.0.0.1:9093"]
 inventory.files = ["inventory.d/*.toml"]
 inventory.file_sd = ["sd.d/*.json"]
+inventory.http_sd.dc1.url = "http://127.0.0.1:8082/sd"
 policy.rules = ["rules.d/*.toml"]
 clusters.train-a.act = "rehearse"
 clusters.train-b.act = "vm"
@@ -79,6 +80,7 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["instances", ..] => "i-7",
         ["tokens", ..] => "ann",
         ["clients", ..] => "ci",
+        ["inventory", "http_sd", ..] => "dc1",
         _ => "",
     };
     for part in &mut path {
@@ -121,6 +123,7 @@ fn loaded(key: &Key, value: Option<&str>) -> Result<String, Vec<Mistake>> {
     let catalogue = "code,mnemonic,recommended_action,secondary\n79,OFF_THE_BUS,HOST_AWARE,no\n";
     fs::write(folder.path().join("xid.csv"), catalogue).unwrap();
     fs::write(folder.path().join("sd.d/a.json"), TARGETS).unwrap();
+    fs::write(folder.path().join("netbox.token"), "s3cret\n").unwrap();
     for (file, text) in ["cert.pem", "key.pem"].into_iter().zip(&*PAIR) {
         fs::write(folder.path().join(file), text).unwrap();
     }

@@ -1,7 +1,8 @@
 //! Reads the main file and every file that it names, and puts them together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,9 +16,10 @@ use super::mistake::{Mistake, Mistakes};
 use super::table::{Table, Value};
 use super::tls::{self, Pem, Tls, TlsTable};
 use super::{Config, Tokens, catalogue, glob, instances, rules, tokens};
-use crate::domain::{Cluster, Instance};
+use crate::domain::{Cluster, DiscoveryId, Instance};
 use crate::engine::Settings;
 use crate::engine::settings::Catalogue;
+use crate::inventory::http_sd::{Bearer, HttpSd};
 use crate::inventory::target_groups::{self, Place};
 use crate::inventory::{self, Remark};
 
@@ -41,9 +43,25 @@ pub struct Loaded {
 
 /// Reads `path` and every file that it names; all mistakes at once, in order of file and place.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Vec<Mistake>> {
-    // Where systemd's LoadCredential= puts files, for `credential:NAME`.
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    load_with(path, overrides, credentials.as_deref())
+    load_with(path, overrides, credentials().as_deref(), None)
+}
+
+/// Where systemd's LoadCredential= puts files, for `credential:NAME`.
+fn credentials() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+/// What would be wrong with the configuration if `answer` were kept of this list, and is not wrong without it. Nothing is
+/// changed.
+pub fn rehearse(path: &Path, overrides: &Overrides, of: &DiscoveryId, answer: &str) -> Vec<Mistake> {
+    let credentials = credentials();
+    let load = |answer| load_with(path, overrides, credentials.as_deref(), answer).err().unwrap_or_default();
+    let mut mistakes = load(Some((of, answer)));
+    if !mistakes.is_empty() {
+        let known = load(None);
+        mistakes.retain(|mistake| !known.contains(mistake));
+    }
+    mistakes
 }
 
 /// How often files that change while they are read are read again, before that is a mistake.
@@ -81,14 +99,15 @@ fn steady(
     Err(vec![Mistake { file: path.to_owned(), line: 1, column: 1, key: "file".to_owned(), what }])
 }
 
-/// [`load`], with the folder of credentials as an argument.
+/// [`load`], with the folder of credentials as an argument, and an answer that counts in place of the one that is kept.
 pub(super) fn load_with(
     path: &Path,
     overrides: &Overrides,
     credentials: Option<&Path>,
+    answer: Option<(&DiscoveryId, &str)>,
 ) -> Result<Loaded, Vec<Mistake>> {
     let mistakes = Mistakes::default();
-    let mut loader = Loader { base: folder_of(path), files: Files::default(), mistakes: &mistakes };
+    let mut loader = Loader { base: folder_of(path), files: Files::default(), mistakes: &mistakes, answer };
     let config = match loader.files.read(path) {
         Ok(text) => Some(loader.read(path, &text, overrides, credentials)),
         Err(err) => {
@@ -108,6 +127,7 @@ struct Loader<'m> {
     base: PathBuf,
     files: Files,
     mistakes: &'m Mistakes,
+    answer: Option<(&'m DiscoveryId, &'m str)>,
 }
 
 /// A file that was read, before it is parsed.
@@ -123,12 +143,13 @@ impl Loader<'_> {
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
 
         let inventory = self.read_globs(&main.inventory.files);
-        let file_sd = self.read_globs(&main.inventory.file_sd);
+        let mut discovered = self.read_globs(&main.inventory.file_sd);
+        let http_sd = self.read_http_sd(&main, credentials, &mut discovered);
         let rule_files = self.read_globs(&main.rules);
         let catalogue = self.read_catalogue(main.catalog.as_ref());
         let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
         let described = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
-        let instances = self.discover(&file_sd, described, &main);
+        let instances = self.discover(&discovered, described, &main);
         let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
         let server = Server {
             listen: self.effective_listen(path, &main, overrides, tokens.is_some()),
@@ -153,6 +174,7 @@ impl Loader<'_> {
             storage: main.storage,
             tokens: tokens.map(Arc::new),
             alertmanagers: main.alertmanagers,
+            http_sd,
             drivers: main.drivers,
             receivers: main.receivers,
             settings: Arc::new(settings),
@@ -196,6 +218,41 @@ impl Loader<'_> {
             texts.iter().map(|file| Document::new(&file.path, &file.text, self.mistakes)).collect();
         let trees: Vec<Spanned<DeTable<'_>>> = docs.iter().map(Document::parse).collect();
         read(docs.iter().zip(&trees).map(|(doc, tree)| Table::root(doc, tree)).collect())
+    }
+
+    /// The lists that are asked for; what was kept of each goes to `texts`, under the address that it came from.
+    fn read_http_sd(
+        &mut self,
+        main: &MainFile<'_>,
+        credentials: Option<&Path>,
+        texts: &mut Vec<Text>,
+    ) -> BTreeMap<DiscoveryId, HttpSd> {
+        let mut lists = BTreeMap::new();
+        for table in &main.inventory.http_sd {
+            let bearer = table.token_file.as_ref().and_then(|(named, value)| {
+                let Text { path, text } = self.read_secret(named, value, credentials)?;
+                let bearer = Bearer::parse(&text);
+                if bearer.is_none() {
+                    value.wrong(format!("{} holds no bearer token: one line of ASCII, no space in it", path.display()));
+                }
+                bearer
+            });
+            let kept = main.storage.path.join("http_sd").join(format!("{}.json", table.id));
+            let list = HttpSd { url: table.url.clone(), refresh: table.refresh, bearer, kept };
+            let text = match self.answer.filter(|(of, _)| **of == table.id) {
+                Some((_, answer)) => Ok(answer.to_owned()),
+                None => self.files.read(&list.kept),
+            };
+            match text {
+                Ok(text) => texts.push(Text { path: PathBuf::from(list.shown()), text }),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    table.value.warn(format!("{} has not answered yet: nothing of it is known", list.shown()));
+                }
+                Err(error) => table.value.wrong(format!("cannot read {}: {error}", list.kept.display())),
+            }
+            lists.insert(table.id.clone(), list);
+        }
+        lists
     }
 
     /// What our own files describe, and with it what Prometheus's files know of further machines.
@@ -337,7 +394,7 @@ mod tests {
         fs::create_dir(&credentials).unwrap();
         fs::write(credentials.join("tokens"), format!("[tokens.a]\nrole = 'viewer'\nsha256 = '{}'\n", "0".repeat(64)))
             .unwrap();
-        let load = |folder| load_with(&main, &Overrides::default(), folder);
+        let load = |folder| load_with(&main, &Overrides::default(), folder, None);
         let config = load(Some(credentials.as_path())).unwrap().config;
         assert_eq!(config.tokens.unwrap().tokens[0].principal.name, "a");
         assert!(config.watched.contains(&credentials));

@@ -30,12 +30,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Cluster, DriverId, Instance, Mode, NoticeId, SourceId};
+use crate::domain::{Cluster, DiscoveryId, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
+use crate::inventory::http_sd::HttpSd;
 
 pub use duration::show as show_duration;
 pub use listen::{BadListen, Listen, Server, ServerLimits};
-pub use load::{Loaded, Overrides, load, load_steady};
+pub use load::{Loaded, Overrides, load, load_steady, rehearse};
 pub use mistake::Mistake;
 pub use size::show as show_size;
 pub use storage::Storage;
@@ -53,6 +54,8 @@ pub struct Config {
     pub tokens: Option<Arc<Tokens>>,
     /// `[sources.<id>] alertmanagers`: base URLs, possibly none.
     pub alertmanagers: BTreeMap<SourceId, Vec<String>>,
+    /// `[inventory.http_sd.<id>]`
+    pub http_sd: BTreeMap<DiscoveryId, HttpSd>,
     /// `[drivers.<id>.<kind>]`
     pub drivers: BTreeMap<DriverId, Driver>,
     /// `[notices.<id>.webhook] url`

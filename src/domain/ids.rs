@@ -61,6 +61,8 @@ name!(/// The bare metal below an instance.
     HostId, "host id");
 name!(/// One Alertmanager or pair, as configured under `[sources.<id>]`.
     SourceId, "source name");
+name!(/// A list of targets that is asked for, `[inventory.http_sd.<id>]`.
+    DiscoveryId, "name of a discovery");
 name!(/// A policy rule, `[rules.<id>]`.
     RuleId, "rule id");
 name!(/// A driver, `[drivers.<id>.<kind>]`.

@@ -29,7 +29,7 @@ pub use execution::Execution;
 pub use hold::{Held, HeldWhy, Hold};
 pub use horizon::{Horizon, Horizons};
 pub use ids::{
-    AlertId, ClusterId, DeadLetterId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,
+    AlertId, ClusterId, DeadLetterId, DiscoveryId, DriverId, EffectId, HoldId, HostId, Identity, InstanceId, NoticeId,
     RemediationId, RuleId, SourceId,
 };
 pub use instance::{Cluster, Instance, NodeMemory, Repair};

@@ -193,6 +193,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         storage: Default::default(),
         tokens: tokens.map(Arc::new),
         alertmanagers: Default::default(),
+        http_sd: Default::default(),
         drivers: Default::default(),
         receivers: Default::default(),
         settings: Arc::new(Settings { sources, ..Settings::default() }),

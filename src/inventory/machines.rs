@@ -35,7 +35,7 @@ pub struct Mapping {
     pub provider_id: Vec<String>,
     /// `false`: nothing AUTOMATED opens there.
     pub auto_remediation_enabled: Vec<String>,
-    /// The failure domains: each label is one kind, besides all that are called `domain_<kind>`.
+    /// The failure domains: each label is one kind, besides all that are called `domain_<kind>`, also by another daemon.
     pub domains: Vec<String>,
     /// The cluster of those that name none.
     pub default_cluster: Option<ClusterId>,
@@ -287,7 +287,9 @@ impl<'a> Gathering<'a> {
     fn domains<'g>(&self, group: &'g Group) -> impl Iterator<Item = (String, &'g str)> + use<'g, 'a> {
         let mapping = self.mapping;
         group.labels.iter().filter_map(move |(name, found)| {
-            let kind = match name.strip_prefix("domain_") {
+            // The second is how our own `/sd/http` calls them.
+            let kind = name.strip_prefix("domain_").or_else(|| name.strip_prefix("__meta_remedyd_domain_"));
+            let kind = match kind {
                 Some(kind) => kind,
                 None if mapping.domains.contains(name) => name,
                 None => return None,

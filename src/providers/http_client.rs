@@ -73,8 +73,22 @@ impl HttpClient {
     /// # Errors
     /// Every kind of [`HttpError`] but `Unbuildable`.
     pub async fn get(&self, url: &str, limit_bytes: usize) -> Result<Vec<u8>, HttpError> {
-        let response = sent(self.0.request(Method::GET, url).send().await)?;
-        capped(response, limit_bytes).await
+        self.get_with(url, &[], limit_bytes).await
+    }
+
+    /// [`HttpClient::get`] with extra headers.
+    ///
+    /// # Errors
+    /// Every kind of [`HttpError`] but `Unbuildable`.
+    pub async fn get_with(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        limit_bytes: usize,
+    ) -> Result<Vec<u8>, HttpError> {
+        let request = self.0.request(Method::GET, url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        capped(sent(request.send().await)?, limit_bytes).await
     }
 
     /// Posts a JSON body with the given extra headers; the answer's body is of no interest.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{head, row};
-use crate::domain::{ClusterId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
+use crate::domain::{ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
 use crate::telemetry::metrics::{Known, Metrics};
 
 #[derive(Default)]
@@ -32,6 +32,7 @@ fn families() -> BTreeMap<String, Family> {
     let mut known = Known::default();
     // Names that nobody sees: only the labels' own names are read.
     known.sources.extend(SourceId::parse("main").ok());
+    known.discoveries.extend(DiscoveryId::parse("netbox").ok());
     known.rules.extend(RuleId::parse("rule").ok());
     known.receivers.extend(NoticeId::parse("chat").ok());
     known.clusters.extend(ClusterId::parse("train-a").ok());

@@ -10,6 +10,7 @@ mod configuration;
 pub mod connections;
 mod drivers;
 mod families;
+mod inventory;
 mod process;
 mod receivers;
 mod remediations;
@@ -22,9 +23,10 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use crate::domain::{ClusterId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
+use crate::domain::{ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
 pub use alerts::Taken;
 use families::Families;
+pub use inventory::Fetched;
 
 /// All metrics; share it behind an `Arc`.
 pub struct Metrics {
@@ -33,6 +35,7 @@ pub struct Metrics {
     configuration: configuration::Configuration,
     alerts: alerts::Alerts,
     rules: rules::Rules,
+    inventory: inventory::Inventory,
     remediations: remediations::Remediations,
     drivers: drivers::Drivers,
     receivers: receivers::Receivers,
@@ -53,6 +56,8 @@ pub struct Known {
     pub clusters: BTreeSet<ClusterId>,
     /// `[sources.<id>]`
     pub sources: BTreeSet<SourceId>,
+    /// `[inventory.http_sd.<id>]`
+    pub discoveries: BTreeSet<DiscoveryId>,
     /// `[rules.<id>]`
     pub rules: BTreeSet<RuleId>,
     /// `[drivers.<id>]`
@@ -83,6 +88,7 @@ impl Metrics {
             configuration: configuration::Configuration::register(&families)?,
             alerts: alerts::Alerts::register(&families)?,
             rules: rules::Rules::register(&families)?,
+            inventory: inventory::Inventory::register(&families)?,
             remediations: remediations::Remediations::register(&families)?,
             drivers: drivers::Drivers::register(&families)?,
             receivers: receivers::Receivers::register(&families)?,
@@ -102,6 +108,7 @@ impl Metrics {
         self.reload_succeeded(now);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.alerts.follow(&known.sources, &next.sources);
+        self.inventory.follow(&known.discoveries, &next.discoveries);
         self.rules.follow(&known.rules, &next.rules);
         self.remediations.follow(&known.clusters, &next.clusters);
         self.drivers.follow(&known.drivers, &next.drivers);
