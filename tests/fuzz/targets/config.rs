@@ -41,7 +41,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             assert_eq!(format!("{config:?}"), format!("{again:?}"), "the same files mean something else");
             assert!(!config.storage.path.as_os_str().is_empty(), "no storage path, and no mistake");
             let local = config.server.listen.iter().all(|place| place.is_local());
-            assert!(local || config.tokens.as_ref().is_some_and(|tokens| !tokens.0.is_empty()), "open to everybody");
+            assert!(local || config.tokens.as_ref().is_some_and(|tokens| !tokens.is_empty()), "open to everybody");
         }
         Err(mistakes) => {
             assert!(!mistakes.is_empty(), "refused without a word");

@@ -15,7 +15,7 @@ use remedyd::engine::{Command, Input, Selector};
 use remedyd::http::query::{Query, Question};
 use remedyd::store::query::{AlertFilter, Cursor, InstanceFilter, Order, Page, Paging, RemediationFilter, Visible};
 use remedyd::store::reader::{ReadError, Reader};
-use remedyd::store::{Options, Port, open};
+use remedyd::store::{Opened, Opening, Options, Port, open};
 use remedyd::writer::Cause;
 use remedyd_fuzz::{Site, deliver, read, shipped};
 use tempfile::TempDir;
@@ -51,18 +51,21 @@ static STORED: LazyLock<Stored> = LazyLock::new(|| {
         site.step(second, Input::Asked(Principal::local(), create));
         let selector =
             Selector { cluster_id: Some(cluster_id), instance_id: None, remediation: alias.unwrap_or_default() };
-        site.step(second, Input::Asked(Principal::local(), Command::Cancel { selector }));
+        site.step(second, Input::Asked(Principal::local(), Command::Cancel { selector, comment: String::new(), seen_version: None }));
     }
     let folder = TempDir::new().expect("a folder can be made");
-    let mut opened = open(folder.path(), Options::default()).expect("a new store opens");
+    let Opening::Ready(opened) = open(folder.path(), Options::default()).expect("a new store opens") else {
+        panic!("there is no room for a new store")
+    };
+    let Opened { mut appender, reader, .. } = *opened;
     let changes: Vec<_> = site.rows.live().cloned().collect();
-    opened.appender.stage(&Cause::system(), "tick", &changes);
-    opened.appender.commit(site.now()).expect("there is room");
-    while opened.reader.lag().changes > 0 {
+    appender.stage(&Cause::system(), "tick", &changes);
+    appender.commit(site.now()).expect("there is room");
+    while reader.lag().changes > 0 {
         sleep(Duration::from_millis(1));
     }
-    opened.appender.close().expect("sled takes it");
-    Stored { reader: opened.reader, _folder: folder }
+    appender.close().expect("sled takes it");
+    Stored { reader, _folder: folder }
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {

@@ -45,9 +45,9 @@ fn create(alias: &str) {
         remediation: name.to_owned(),
     };
     // Our own API has no clusters in its paths, and so knows only our own ids.
-    let cancelled = ask(&mut site, 4, Command::Cancel { selector: selector(false, alias) });
+    let cancelled = ask(&mut site, 4, cancel(selector(false, alias)));
     assert!(matches!(cancelled, Reply::Refused(Refusal::NotFound { .. })), "{cancelled:?}");
-    let cancelled = ask(&mut site, 4, Command::Cancel { selector: selector(true, alias) });
+    let cancelled = ask(&mut site, 4, cancel(selector(true, alias)));
     let by_alias = match cancelled {
         Reply::Remediation(record) => (record.remediation.id, record.remediation.state),
         // Without a delay it may have begun in the same second.
@@ -69,6 +69,10 @@ fn wanted(alias: &str, instance: usize) -> Command {
         alias: Some(alias.to_owned()),
         is_retry: false,
     }
+}
+
+fn cancel(selector: Selector) -> Command {
+    Command::Cancel { selector, comment: String::new(), seen_version: None }
 }
 
 fn ask(site: &mut Site, second: i64, command: Command) -> Reply {
