@@ -1,6 +1,7 @@
 //! Files of the configuration: which were read, what they say as TOML, and where in them something stands.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -20,6 +21,8 @@ const LARGEST_BYTES: u64 = 64 << 20;
 pub(super) struct Files {
     digest: Sha256,
     watched: BTreeSet<PathBuf>,
+    read: Vec<PathBuf>,
+    listed: Vec<(PathBuf, Vec<OsString>)>,
 }
 
 impl Files {
@@ -34,6 +37,7 @@ impl Files {
             return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST_BYTES >> 20)));
         }
         let bytes = fs::read(path)?;
+        self.read.push(path.to_owned());
         let name = path.as_os_str().as_encoded_bytes();
         for part in [name, &bytes] {
             self.digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -45,15 +49,33 @@ impl Files {
         })
     }
 
+    /// The names in a folder, in order; it is watched from here on, whether or not it is there.
+    pub(super) fn list(&mut self, folder: &Path) -> io::Result<Vec<OsString>> {
+        self.watch(folder.to_owned());
+        let mut names =
+            fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        self.listed.push((folder.to_owned(), names.clone()));
+        Ok(names)
+    }
+
+    /// Whether everything is still as it was read. Bytes are compared, and nothing is parsed again.
+    pub(super) fn are_as_read(&self) -> bool {
+        let mut again = Self::default();
+        self.listed.iter().all(|(folder, names)| again.list(folder).is_ok_and(|now| now == *names))
+            && self.read.iter().all(|path| again.read(path).is_ok())
+            && again.digest.finalize() == self.digest.clone().finalize()
+    }
+
     /// Watches a folder.
     pub(super) fn watch(&mut self, folder: PathBuf) {
         self.watched.insert(folder);
     }
 
     /// SHA-256 in hex over the path and bytes of every file in the order in which they were read, and the folders.
-    pub(super) fn finish(self) -> (String, BTreeSet<PathBuf>) {
-        let hex = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        (hex, self.watched)
+    pub(super) fn finish(&self) -> (String, BTreeSet<PathBuf>) {
+        let hex = self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        (hex, self.watched.clone())
     }
 }
 

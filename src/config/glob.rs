@@ -3,7 +3,6 @@
 //! `*` and `?` stand only in the last part, so that the folders to watch are known before any file exists. Names that
 //! begin with a dot match no pattern: editors and Kubernetes keep their own business under such names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::document::{Files, folder_of};
@@ -19,12 +18,9 @@ pub(super) fn expand(base: &Path, pattern: &str, files: &mut Files) -> Result<Ve
     if !name.contains(['*', '?']) {
         return Ok(vec![path]);
     }
-    files.watch(folder.clone());
-    let entries = fs::read_dir(&folder).map_err(|err| format!("cannot list {}: {err}", folder.display()))?;
+    let names = files.list(&folder).map_err(|err| format!("cannot list {}: {err}", folder.display()))?;
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|err| format!("cannot list {}: {err}", folder.display()))?;
-        let file_name = entry.file_name();
+    for file_name in names {
         let is_wanted = file_name.to_str().is_some_and(|text| !text.starts_with('.') && fits(name, text));
         // What is no file is found all the same: to pass over it would be to forget, without a word, what it should say.
         if is_wanted {
@@ -32,7 +28,6 @@ pub(super) fn expand(base: &Path, pattern: &str, files: &mut Files) -> Result<Ve
                 .push(beside(base, &format!("{folders}{}", if folders.is_empty() { "" } else { "/" })).join(file_name));
         }
     }
-    found.sort();
     Ok(found)
 }
 
@@ -60,6 +55,8 @@ fn fits(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -67,11 +67,16 @@ pub fn rehearse(path: &Path, overrides: &Overrides, of: &DiscoveryId, answer: &s
 /// How often files that change while they are read are read again, before that is a mistake.
 const TRIES: usize = 16;
 
-/// [`load`], of files that somebody may be changing: all are read twice, and again until both times agree. Each file alone
+/// [`load`], of files that somebody may be changing: all are looked at twice, and read again until both times agree. Each file alone
 /// is exchanged whole, but between two of them a link may be swapped that both lie behind, and half of the old
 /// configuration with half of the new is neither. `known` is the digest of what was read so before, if it was.
 pub fn load_steady(path: &Path, overrides: &Overrides, known: Option<&str>) -> Result<Loaded, Vec<Mistake>> {
-    steady(known, path, || load(path, overrides))
+    let (first, files) = read_all(path, overrides, credentials().as_deref(), None);
+    let is_known = |loaded: &Loaded| Some(loaded.config.digest.as_str()) == known;
+    match first {
+        Ok(loaded) if is_known(&loaded) || files.are_as_read() => Ok(loaded),
+        Ok(_) | Err(_) => steady(known, path, || load(path, overrides)),
+    }
 }
 
 fn steady(
@@ -106,6 +111,15 @@ pub(super) fn load_with(
     credentials: Option<&Path>,
     answer: Option<(&DiscoveryId, &str)>,
 ) -> Result<Loaded, Vec<Mistake>> {
+    read_all(path, overrides, credentials, answer).0
+}
+
+fn read_all(
+    path: &Path,
+    overrides: &Overrides,
+    credentials: Option<&Path>,
+    answer: Option<(&DiscoveryId, &str)>,
+) -> (Result<Loaded, Vec<Mistake>>, Files) {
     let mistakes = Mistakes::default();
     let mut loader = Loader { base: folder_of(path), files: Files::default(), mistakes: &mistakes, answer };
     let config = match loader.files.read(path) {
@@ -116,11 +130,14 @@ pub(super) fn load_with(
             None
         }
     };
-    let (digest, watched) = loader.files.finish();
-    let warnings = mistakes.into_result()?;
-    // Without the main file there was a mistake, and this line is not reached.
-    let config = config.ok_or_else(Vec::new)?;
-    Ok(Loaded { config: Config { digest, watched, ..config }, warnings })
+    let files = loader.files;
+    let loaded = mistakes.into_result().and_then(|warnings| {
+        let (digest, watched) = files.finish();
+        // Without the main file there was a mistake, and this line is not reached.
+        let config = config.ok_or_else(Vec::new)?;
+        Ok(Loaded { config: Config { digest, watched, ..config }, warnings })
+    });
+    (loaded, files)
 }
 
 struct Loader<'m> {
@@ -402,6 +419,28 @@ mod tests {
         assert_eq!((mistakes[0].line, mistakes[0].key.as_str()), (2, "auth.tokens_file"));
         fs::remove_file(credentials.join("tokens")).unwrap();
         assert!(load(Some(credentials.as_path())).unwrap_err()[0].what.starts_with("cannot read "));
+    }
+
+    #[test]
+    fn a_second_look_sees_what_has_changed_since_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, rules) = (dir.path().join("remedyd.toml"), dir.path().join("rules.d"));
+        fs::create_dir(&rules).unwrap();
+        fs::write(&main, "storage.path = 'data'\npolicy.rules = ['rules.d/*.toml']\n").unwrap();
+        fs::write(rules.join("a.toml"), "").unwrap();
+        let read = || read_all(&main, &Overrides::default(), None, None).1;
+        assert!(read().are_as_read());
+        let changes: [&dyn Fn(); 4] = [
+            &|| fs::write(rules.join("a.toml"), "# other").unwrap(),
+            &|| fs::write(rules.join("b.toml"), "").unwrap(),
+            &|| fs::remove_file(rules.join("a.toml")).unwrap(),
+            &|| fs::write(&main, "storage.path = 'data'\n").unwrap(),
+        ];
+        for change in changes {
+            let files = read();
+            change();
+            assert!(!files.are_as_read());
+        }
     }
 
     #[test]
