@@ -21,8 +21,11 @@ use standing::Standing;
 /// Follows every commit. It keeps just enough of its own to know what a row was before.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
-    /// State, and since when it exists.
-    live: BTreeMap<RemediationId, (State, Timestamp)>,
+    live: BTreeMap<RemediationId, State>,
+    /// How many are in each state; a turn does not go through all of them.
+    in_state: BTreeMap<State, usize>,
+    /// Those that wait for a person, the oldest first.
+    proposals: BTreeSet<(Timestamp, RemediationId)>,
     held: BTreeMap<InstanceId, HeldWhy>,
     holds: BTreeSet<HoldId>,
     paused: BTreeSet<Option<ClusterId>>,
@@ -49,6 +52,8 @@ impl Telemetry {
         let mut telemetry = Self {
             metrics,
             live: BTreeMap::new(),
+            in_state: BTreeMap::new(),
+            proposals: BTreeSet::new(),
             held: BTreeMap::new(),
             holds: memory.holds().keys().copied().collect(),
             paused: BTreeSet::new(),
@@ -65,8 +70,7 @@ impl Telemetry {
         };
         for record in memory.remediations().values() {
             let row = &record.remediation;
-            telemetry.live.insert(row.id, (row.state, row.created_at));
-            telemetry.metrics.remediation_moved(None, row.state);
+            telemetry.moved(row);
         }
         telemetry.metrics.set_holds(telemetry.holds.len() as u64);
         telemetry.execution(memory.execution());
@@ -112,10 +116,11 @@ impl Telemetry {
 
     fn remediation(&mut self, row: &Remediation) {
         self.is_stale = true;
-        let before = self.live.get(&row.id).map(|(state, _)| *state);
+        let before = self.live.get(&row.id).copied();
         if before == Some(row.state) {
             return;
         }
+        self.moved(row);
         if before.is_none() {
             self.metrics.remediation_opened(row.trigger, row.mode);
             self.opened = (row.trigger == Trigger::Automated).then_some((row.id, row.created_at));
@@ -123,16 +128,30 @@ impl Telemetry {
         if let Some(review) = row.review.as_ref().filter(|_| before == Some(State::PendingApproval)) {
             self.metrics.reviewed(review.at.since(row.created_at));
         }
-        self.metrics.remediation_moved(before, row.state);
         if row.state.is_terminal() {
-            self.live.remove(&row.id);
             let began = row.started_at.unwrap_or(row.created_at);
             let took = row.ended_at.map(|ended| ended.since(began)).unwrap_or_default();
             let failure = row.failure.as_ref().map(|failure| failure.code);
             self.metrics.remediation_ended(row.mode, row.state, failure, took);
-        } else {
-            self.live.insert(row.id, (row.state, row.created_at));
         }
+    }
+
+    /// A remediation is new, or in another state than it was.
+    fn moved(&mut self, row: &Remediation) {
+        let is_live = !row.state.is_terminal();
+        let before = if is_live { self.live.insert(row.id, row.state) } else { self.live.remove(&row.id) };
+        if let Some(n) = before.and_then(|before| self.in_state.get_mut(&before)) {
+            *n -= 1;
+        }
+        if is_live {
+            *self.in_state.entry(row.state).or_default() += 1;
+        }
+        if row.state == State::PendingApproval {
+            self.proposals.insert((row.created_at, row.id));
+        } else {
+            self.proposals.remove(&(row.created_at, row.id));
+        }
+        self.metrics.remediation_moved(before, row.state);
     }
 
     fn link(&mut self, link: &Link) {
@@ -198,12 +217,11 @@ impl Telemetry {
             let (taken, limit) = engine.places(cluster);
             self.metrics.set_cluster(cluster, engine.memory().instances_in(cluster), limit, taken);
         }
-        let waiting = self.live.values().filter(|(state, _)| *state == State::PendingApproval);
-        self.metrics.set_oldest_proposal(waiting.map(|(_, created)| *created).min());
+        self.metrics.set_oldest_proposal(self.proposals.first().map(|(created, _)| *created));
     }
 
     fn standing(&self, shortage: Option<&str>) -> Standing {
-        let count = |is: fn(State) -> bool| self.live.values().filter(|(state, _)| is(*state)).count();
+        let count = |is: fn(State) -> bool| self.in_state.iter().filter(|(state, _)| is(**state)).map(|(_, n)| n).sum();
         Standing {
             waiting: count(|state| state == State::PendingApproval),
             approved: count(|state| state == State::Pending),
