@@ -36,8 +36,12 @@ pub fn writer_ended(
     match ended {
         Ok(Ok(_)) => failed("the writer ended by itself"),
         Ok(Err(error)) => store_failed(store, is_activated, &error),
-        Err(error) => failed(&format!("the writer ended badly: {error}")),
+        Err(error) => ended_badly(&error),
     }
+}
+
+fn ended_badly(error: &JoinError) -> ExitCode {
+    failed(&format!("the writer ended badly: {error}"))
 }
 
 /// A daemon that cannot remember must not act: it ends, and the next start recovers from what is on disk. Where sled is
@@ -83,7 +87,7 @@ pub async fn close(
         Ok(Ok(appender)) => appender,
         // Who was told to stop does not begin anew.
         Ok(Err(error)) => return given_up(store, &error),
-        ended @ Err(_) => return writer_ended(store, true, ended),
+        Err(error) => return ended_badly(&error),
     };
     let closed = tokio::task::spawn_blocking(move || appender.close());
     match tokio::time::timeout(CLOSE, closed).await {
