@@ -1,4 +1,4 @@
-//! Our own API: lists of what is stored, newest first, the history of a remediation, its abort, and holds.
+//! Our own API: lists of what is stored, newest first, the history of a remediation, and holds.
 //!
 //! Parameters and body fields that nobody reads are refused, so that a misspelt filter never answers with everything.
 
@@ -18,7 +18,7 @@ use crate::domain::{
     AlertState, ClusterId, Hold, HoldId, InstanceId, Mode, Record, RemediationId, Severity, State as RemediationState,
     Trigger,
 };
-use crate::engine::{Command, Reply, Selector};
+use crate::engine::{Command, Reply};
 use crate::store::query::{AlertFilter, HoldFilter, InstanceFilter, Order, Page, RemediationFilter};
 
 type Answer = Result<Response, Fault>;
@@ -167,34 +167,7 @@ pub(super) async fn history(
     Ok(super::json(&rows::History::new(entries.await?)))
 }
 
-/// What stops a remediation that has begun.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewAbort {
-    /// Why, in words; goes into the history. At most 4096 bytes.
-    #[schema(max_length = 4096, pattern = r"\S")]
-    reason: String,
-}
-
-/// `POST /api/v1/remediations/{id}/abort`
-pub(super) async fn abort(
-    State(shared): State<Shared>,
-    Extension(asker): Extension<Asker>,
-    Segments(id): Segments<String>,
-    request: Request,
-) -> Answer {
-    known(&id)?;
-    let NewAbort { reason } = body::object(request).await?;
-    let selector = Selector { cluster_id: None, instance_id: None, remediation: id };
-    match shared.ask(&asker, Command::Abort { selector, reason }).await? {
-        Reply::Remediation(record) => Ok(super::json(&rows::Remediation::new(&record))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
-            Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
-        }
-    }
-}
-
-fn known(id: &str) -> Result<RemediationId, Fault> {
+pub(super) fn known(id: &str) -> Result<RemediationId, Fault> {
     RemediationId::parse(id).ok_or_else(|| Fault::not_found("remediation", id))
 }
 

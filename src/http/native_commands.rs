@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 
 use super::auth::Asker;
 use super::error::{Fault, Kind};
+use super::native::known;
 use super::openapi::words;
 use super::query::Query;
 use super::{Segments, Shared, Shown, body, native_rows as rows};
-use crate::domain::{ClusterId, InstanceId, Mode, Pause, RemediationId};
+use crate::domain::{ClusterId, InstanceId, Mode, Pause};
 use crate::engine::{Command, Reply, Selector};
 
 type Answer = Result<Response, Fault>;
@@ -134,6 +135,27 @@ pub(super) async fn cancel(
     remediation(shared.ask(&asker, Command::Cancel { selector, comment, seen_version }).await?)
 }
 
+/// What stops a remediation that has begun.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAbort {
+    /// Why, in words; goes into the history. At most 4096 bytes.
+    #[schema(max_length = 4096, pattern = r"\S")]
+    reason: String,
+}
+
+/// `POST /api/v1/remediations/{id}/abort`
+pub(super) async fn abort(
+    State(shared): State<Shared>,
+    Extension(asker): Extension<Asker>,
+    Segments(id): Segments<String>,
+    request: Request,
+) -> Answer {
+    let selector = select(id)?;
+    let NewAbort { reason } = body::object(request).await?;
+    remediation(shared.ask(&asker, Command::Abort { selector, reason }).await?)
+}
+
 /// The body of `POST /api/v1/pause`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -236,10 +258,8 @@ pub(super) async fn pauses(
 }
 
 fn select(id: String) -> Result<Selector, Fault> {
-    match RemediationId::parse(&id) {
-        Some(_) => Ok(Selector { cluster_id: None, instance_id: None, remediation: id }),
-        None => Err(Fault::not_found("remediation", &id)),
-    }
+    known(&id)?;
+    Ok(Selector { cluster_id: None, instance_id: None, remediation: id })
 }
 
 fn cluster(id: &str) -> Result<ClusterId, Fault> {

@@ -136,7 +136,7 @@ pub static ROUTES: &[Route] = {
         route("approve", "POST", "/api/v1/remediations/{id}/approve", APPROVER, Problem, || post(native_commands::approve)),
         route("reject", "POST", "/api/v1/remediations/{id}/reject", APPROVER, Problem, || post(native_commands::reject)),
         route("cancel", "POST", "/api/v1/remediations/{id}/cancel", OPERATOR, Problem, || post(native_commands::cancel)),
-        route("abort", "POST", "/api/v1/remediations/{id}/abort", OPERATOR, Problem, || post(native::abort)),
+        route("abort", "POST", "/api/v1/remediations/{id}/abort", OPERATOR, Problem, || post(native_commands::abort)),
         route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
         route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
         route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),

@@ -256,7 +256,7 @@ fn remediations() -> Vec<Described> {
             "Stop a remediation whose act has begun",
             "An answer that is out is awaited, an unknown one asked for, and an act that stands is undone.",
         )
-        .reads::<native::NewAbort>(Required::True)
+        .reads::<commands::NewAbort>(Required::True)
         .gives::<rows::Remediation<'_>>(StatusCode::OK)
         .refuses(&[Kind::NotFound, Kind::Precondition]),
         new("GET", "/api/v1/holds", "Holds, newest first", "").pages::<rows::Holds<'_>>([
