@@ -7,6 +7,7 @@ use super::fields::{Row, plain};
 use super::text::{safe, time};
 use super::{Outcome, Session, describe_node, lists};
 use crate::cli::args::{Describe, Described, Kind};
+use crate::domain::Timestamp;
 
 /// How many earlier repairs of a node are told.
 pub const EARLIER: usize = 5;
@@ -163,6 +164,12 @@ fn stops(session: &Session, row: &Row, pauses: &[Row], holds: &[Row], page: &mut
     }
 }
 
+/// One line about an alert.
+pub fn alert(row: &Row, now: Timestamp, further: &str, id: &str) -> String {
+    let at = |name: &str| plain(&row[name]);
+    format!("{} {} since {}{further}  [{id}]", at("severity"), at("alert_name"), time(&at("started_at"), now))
+}
+
 fn evidence(session: &Session, row: &Row, page: &mut Page) {
     let links = row["linked_alerts"].as_array().map_or(&[][..], Vec::as_slice);
     page.heading(&format!("Evidence: {} alert(s)", links.len()));
@@ -176,13 +183,7 @@ fn evidence(session: &Session, row: &Row, page: &mut Page) {
         };
         let refires =
             if link["refires"] == 0 { String::new() } else { format!(", came back {} time(s)", at("refires")) };
-        page.line(&format!(
-            "{} {} since {}, {ended}{refires}  [{}]",
-            at("severity"),
-            at("alert_name"),
-            time(&at("started_at"), now),
-            at("alert_id")
-        ));
+        page.line(&alert(link, now, &format!(", {ended}{refires}"), &at("alert_id")));
         let annotation = &link["annotation"];
         for part in ["title", "summary_line", "description"] {
             page.text(&plain(&annotation[part]));

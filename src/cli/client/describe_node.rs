@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::describe::{EARLIER, Page, short};
+use super::describe::{self, EARLIER, Page, short};
 use super::fields::plain;
 use super::text::time;
 use super::{Outcome, Session, lists};
@@ -55,15 +55,8 @@ pub async fn instance(session: &Session, id: &str) -> Outcome<Page> {
     }
     page.heading(&format!("Fires: {} alert(s)", firing.rows.len()));
     for alert in &firing.rows {
-        let at = |name: &str| plain(&alert[name]);
         let muted = if alert["muted"] == true { ", muted at its source" } else { "" };
-        page.line(&format!(
-            "{} {} since {}{muted}  [{}]",
-            at("severity"),
-            at("alert_name"),
-            time(&at("started_at"), now),
-            at("id")
-        ));
+        page.line(&describe::alert(alert, now, muted, &plain(&alert["id"])));
     }
     page.heading("Repairs, newest first");
     repairs.rows.iter().for_each(|other| page.line(&short(session, other)));
