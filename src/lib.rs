@@ -62,6 +62,7 @@ pub mod executors;
 pub mod http;
 pub mod inventory;
 pub mod notices;
+pub mod probes;
 pub mod providers;
 pub mod sources;
 pub mod store;

@@ -258,6 +258,7 @@ impl Observer for Telemetry {
                 Change::Instance(_) | Change::InstanceGone(_) | Change::Cluster(_) | Change::ClusterGone(_) => {
                     self.is_stale = true;
                 }
+                Change::Run(_) | Change::Condition(_) | Change::ConditionGone(..) => {}
                 Change::Horizon(_) | Change::DeadLetter(_) | Change::Alias(_) | Change::NodeMemory(_) => {}
             }
         }

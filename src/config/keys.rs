@@ -85,6 +85,7 @@ pub static KEYS: &[Key] = {
         key("storage.audit_retention", "duration, at least 1h", Is(r#""400d""#), r#""800d""#, "0.1", "The journal goes when it is older than this and than both checkpoints."),
         key("storage.retention.remediations", "duration, at least 1h", Is(r#""90d""#), r#""365d""#, "0.1", "How long remediations and holds are shown after their end."),
         key("storage.retention.alerts", "duration, at least 1h", Is(r#""30d""#), r#""90d""#, "0.1", "How long alerts are shown after their end, and dead letters."),
+        key("storage.retention.runs", "duration, at least 1h", Is(r#""7d""#), r#""14d""#, "0.1", "How long kept runs of active checks are shown after their end."),
 
         key("auth.tokens_file", "file, or credential:NAME", Means("no tokens: only this machine is served, and everybody on it is admin"), r#""tokens.toml""#, "0.1", "Where the tokens of clients are; `credential:NAME` is a file of systemd's LoadCredential=."),
 

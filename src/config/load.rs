@@ -183,6 +183,7 @@ impl Loader<'_> {
             policy: main.policy,
             limits: main.limits,
             notices: main.receivers.keys().cloned().collect(),
+            checks: main.check_policies,
             retention: main.retention,
         };
         Config {
@@ -194,6 +195,7 @@ impl Loader<'_> {
             http_sd,
             drivers: main.drivers,
             receivers: main.receivers,
+            checks: Arc::new(main.checks),
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,

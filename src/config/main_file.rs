@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alert_sources::read_url;
+use super::checks::{self, Check};
 use super::listen::{self, ServerTable};
 use super::storage::{self, Storage};
 use super::table::{Table, Value};
 use super::{Driver, alert_sources, clusters, duration, inventory};
-use crate::domain::{Cluster, ClusterId, DriverId, NoticeId, SourceId};
-use crate::engine::settings::{ClusterPolicy, Limits, Policy, Retention, Source};
+use crate::domain::{CheckId, Cluster, ClusterId, DriverId, NoticeId, SourceId};
+use crate::engine::settings::{CheckPolicy, ClusterPolicy, Limits, Policy, Retention, Source};
 
 /// What the main file says, and the values that name further files.
 pub(super) struct MainFile<'a> {
@@ -29,6 +30,8 @@ pub(super) struct MainFile<'a> {
     pub(super) cluster_policies: BTreeMap<ClusterId, ClusterPolicy>,
     pub(super) drivers: BTreeMap<DriverId, Driver>,
     pub(super) receivers: BTreeMap<NoticeId, String>,
+    pub(super) checks: BTreeMap<CheckId, Check>,
+    pub(super) check_policies: BTreeMap<CheckId, CheckPolicy>,
 }
 
 impl<'a> MainFile<'a> {
@@ -47,6 +50,7 @@ impl<'a> MainFile<'a> {
         let policy = read_policy(policy_table);
         let limits = read_limits(top.table("limits"));
         let receivers = read_notices(top.table("notices"));
+        let (checks, check_policies) = checks::read(top.table("checks"));
         top.finish();
         Self {
             server,
@@ -64,6 +68,8 @@ impl<'a> MainFile<'a> {
             cluster_policies,
             drivers,
             receivers,
+            checks,
+            check_policies,
         }
     }
 }

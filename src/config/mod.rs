@@ -6,6 +6,7 @@
 
 mod alert_sources;
 mod catalogue;
+pub mod checks;
 mod clusters;
 mod document;
 pub(crate) mod duration;
@@ -30,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Cluster, DiscoveryId, DriverId, Instance, Mode, NoticeId, SourceId};
+use crate::domain::{CheckId, Cluster, DiscoveryId, DriverId, Instance, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
 use crate::inventory::http_sd::HttpSd;
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub drivers: BTreeMap<DriverId, Driver>,
     /// `[notices.<id>.webhook] url`
     pub receivers: BTreeMap<NoticeId, String>,
+    /// `[checks.<id>]`
+    pub checks: Arc<BTreeMap<CheckId, checks::Check>>,
     /// What decisions depend on.
     pub settings: Arc<Settings>,
     /// Every cluster.

@@ -59,6 +59,7 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, overridden: Option<&Path>)
     let mut kept = table.table("retention");
     read_span(&mut kept, "remediations", &mut retention.remediations);
     read_span(&mut kept, "alerts", &mut retention.alerts);
+    read_span(&mut kept, "runs", &mut retention.runs);
     kept.finish();
     table.finish();
     (storage, retention)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertState, DeadLetter, Hold, Remediation, Timestamp};
+use super::{Alert, AlertState, DeadLetter, Hold, Remediation, Run, Timestamp};
 
 /// One horizon. It moves forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,13 @@ pub enum Horizon {
         /// When the horizon last moved.
         moved_at: Timestamp,
     },
+    /// Runs of active checks that ended before are gone.
+    Runs {
+        /// That moment.
+        before: Timestamp,
+        /// When the horizon last moved.
+        moved_at: Timestamp,
+    },
     /// The journal need not have turns before this one.
     Journal {
         /// The first turn that it has to have.
@@ -34,6 +41,7 @@ pub enum Horizon {
 pub struct Horizons {
     remediations: Option<(Timestamp, Timestamp)>,
     alerts: Option<(Timestamp, Timestamp)>,
+    runs: Option<(Timestamp, Timestamp)>,
     journal: Option<u64>,
 }
 
@@ -43,6 +51,7 @@ impl Horizons {
         match horizon {
             Horizon::Remediations { before, moved_at } => self.remediations = Some((before, moved_at)),
             Horizon::Alerts { before, moved_at } => self.alerts = Some((before, moved_at)),
+            Horizon::Runs { before, moved_at } => self.runs = Some((before, moved_at)),
             Horizon::Journal { from } => self.journal = Some(from),
         }
     }
@@ -57,6 +66,11 @@ impl Horizons {
         self.alerts.map(|(before, _)| before)
     }
 
+    /// Runs that ended before this moment are gone.
+    pub fn runs(&self) -> Option<Timestamp> {
+        self.runs.map(|(before, _)| before)
+    }
+
     /// The first turn that the journal has to have.
     pub fn journal(&self) -> Option<u64> {
         self.journal
@@ -64,7 +78,7 @@ impl Horizons {
 
     /// When those that follow time last moved; nothing where one of them never did.
     pub fn moved_at(&self) -> Option<Timestamp> {
-        Some(self.remediations?.1.min(self.alerts?.1))
+        Some(self.remediations?.1.min(self.alerts?.1).min(self.runs?.1))
     }
 
     /// Whether this remediation is gone. One that is live never is.
@@ -85,6 +99,11 @@ impl Horizons {
             AlertState::Firing | AlertState::RefiredUnconfirmed => None,
         };
         is_before(cleared, self.alerts())
+    }
+
+    /// Whether this run is gone.
+    pub fn hides_run(&self, row: &Run) -> bool {
+        is_before(Some(row.ended_at), self.runs())
     }
 
     /// Whether this letter is gone.

@@ -67,6 +67,10 @@ name!(/// A policy rule, `[rules.<id>]`.
     RuleId, "rule id");
 name!(/// A driver, `[drivers.<id>.<kind>]`.
     DriverId, "driver name");
+name!(/// An active check, `[checks.<id>.<kind>]`.
+    CheckId, "check id");
+name!(/// A class of evidence that a check finds, the value of the label `finding`.
+    FindingName, "name of a finding");
 name!(/// A receiver of notices, `[notices.<id>.<kind>]`.
     NoticeId, "notice name");
 
@@ -118,6 +122,8 @@ uuid_id!(/// One hold: UUIDv7.
     HoldId);
 uuid_id!(/// One effect that is pending until its result is reported: UUIDv7. Notices carry it as their stable id.
     EffectId);
+uuid_id!(/// One run of an active check: UUIDv7.
+    RunId);
 uuid_id!(/// One alert that could not be read: UUIDv5 of source, reason and raw text, so that a repeat is the same letter.
     DeadLetterId);
 

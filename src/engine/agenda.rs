@@ -2,7 +2,7 @@
 
 use super::memory::Subject;
 use super::turn::Turn;
-use super::{SYSTEM, guard, holds, plan, remediation, retention};
+use super::{SYSTEM, guard, health, holds, plan, remediation, retention};
 use crate::domain::{ClusterId, DueWhy, RemediationId, State};
 
 /// How many deadlines one step takes; the writer comes again at once while more are due.
@@ -22,6 +22,7 @@ pub fn tick(turn: &mut Turn<'_>) {
         match subject {
             Subject::Remediation(id) => remediation_due(turn, id),
             Subject::Horizons => retention::advance(turn),
+            Subject::Condition(check, instance) => health::ripen(turn, &check, &instance),
             Subject::Hold(id) => holds::end(turn, id, SYSTEM),
             Subject::Instance(id) => {
                 turn.touched.insert(id);

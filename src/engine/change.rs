@@ -2,8 +2,8 @@
 
 use super::effect::Effect;
 use crate::domain::{
-    Alert, Alias, Cluster, ClusterId, DeadLetter, EffectId, Execution, Held, Hold, Horizon, Instance, InstanceId, Link,
-    NodeMemory, Pause, Remediation, Transition,
+    Alert, Alias, CheckId, Cluster, ClusterId, Condition, DeadLetter, EffectId, Execution, Held, Hold, Horizon,
+    Instance, InstanceId, Link, NodeMemory, Pause, Remediation, Run, Transition,
 };
 
 /// One row that is written, or one key that goes.
@@ -43,6 +43,12 @@ pub enum Change {
     Execution(Box<Execution>),
     /// How far back the past reaches.
     Horizon(Box<Horizon>),
+    /// A run of an active check.
+    Run(Box<Run>),
+    /// What is believed of an instance because of a check.
+    Condition(Box<Condition>),
+    /// Nothing is believed of it any more: the check or the instance left.
+    ConditionGone(CheckId, InstanceId),
     /// An effect that is to happen.
     Pending(Box<Effect>),
     /// Its result is known.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::settings::Settings;
 use crate::domain::{
-    Cluster, ClusterId, EffectId, HoldId, Identity, Instance, InstanceId, Labels, Mode, Outcome, Principal, SourceId,
-    Timestamp,
+    Cluster, ClusterId, EffectId, HoldId, Identity, Instance, InstanceId, Labels, Mode, Outcome, Principal, Probed,
+    SourceId, Timestamp,
 };
 
 /// One thing that happened.
@@ -27,6 +27,13 @@ pub enum Input {
     Started,
     /// A source told us about alerts.
     Delivered(Delivery),
+    /// Active checks ran.
+    Probed {
+        /// What they came to, in the order in which they ended.
+        runs: Vec<Probed>,
+        /// Whether a person asked for them: then each is kept.
+        on_demand: bool,
+    },
     /// A person or a client asks for something.
     Asked(Principal, Command),
     /// A driver answered a [`super::Call`].
@@ -73,6 +80,7 @@ impl Input {
             Self::Configured(_) => "configured",
             Self::Started => "started",
             Self::Delivered(_) => "delivered",
+            Self::Probed { .. } => "probed",
             Self::Asked(_, command) => command.verb(),
             Self::Acted { .. } => "acted",
             Self::Looked { .. } => "looked",

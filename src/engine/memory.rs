@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
+use super::conditions::Conditions;
 use super::effect::Effect;
 use super::names::NameIndex;
 use super::retention;
 use crate::domain::{
-    Alert, AlertState, Cluster, ClusterId, EffectId, Execution, Held, Hold, HoldId, Horizon, Horizons, HostId,
-    Identity, Instance, InstanceId, Link, NodeMemory, Pause, Record, Remediation, RemediationId, State, Timestamp,
-    Trigger,
+    Alert, AlertState, CheckId, Cluster, ClusterId, Condition, EffectId, Execution, Held, Hold, HoldId, Horizon,
+    Horizons, HostId, Identity, Instance, InstanceId, Link, NodeMemory, Pause, Record, Remediation, RemediationId,
+    State, Timestamp, Trigger,
 };
 
 /// Who is due at a moment.
@@ -25,6 +26,8 @@ pub enum Subject {
     Hold(HoldId),
     /// Something that policy wants for an instance may be possible.
     Instance(InstanceId),
+    /// What a check found there has been looked at long enough to be believed.
+    Condition(CheckId, InstanceId),
     /// The horizons move.
     Horizons,
 }
@@ -46,6 +49,7 @@ pub struct Memory {
     holds: BTreeMap<HoldId, Hold>,
     holds_on: BTreeMap<InstanceId, BTreeSet<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
+    conditions: Conditions,
     nodes: BTreeMap<InstanceId, NodeMemory>,
     /// The switches that are on.
     pauses: BTreeMap<Option<ClusterId>, Pause>,
@@ -85,8 +89,10 @@ impl Memory {
             Change::Settled(effect) => {
                 self.pending.remove(effect);
             }
+            Change::Condition(condition) => self.apply_condition(condition),
+            Change::ConditionGone(check, instance) => self.forget_condition(check, instance),
             // Rows that only readers ask for.
-            Change::DeadLetter(_) | Change::Transition(_) | Change::Alias(_) => {}
+            Change::Run(_) | Change::DeadLetter(_) | Change::Transition(_) | Change::Alias(_) => {}
         }
     }
 
@@ -181,6 +187,20 @@ impl Memory {
                 self.agenda.insert((until, Subject::Instance(instance.clone())));
             }
             self.held.insert(instance.clone(), held.clone());
+        }
+    }
+
+    fn apply_condition(&mut self, condition: &Condition) {
+        self.forget_condition(&condition.check, &condition.instance_id);
+        if let Some(at) = condition.ripe_at {
+            self.agenda.insert((at, Subject::Condition(condition.check.clone(), condition.instance_id.clone())));
+        }
+        self.conditions.insert(condition.clone());
+    }
+
+    fn forget_condition(&mut self, check: &CheckId, instance: &InstanceId) {
+        if let Some(at) = self.conditions.remove(check, instance).and_then(|before| before.ripe_at) {
+            self.agenda.remove(&(at, Subject::Condition(check.clone(), instance.clone())));
         }
     }
 
@@ -291,6 +311,11 @@ impl Memory {
     /// What policy wants for an instance and why it waits.
     pub fn held(&self) -> &BTreeMap<InstanceId, Held> {
         &self.held
+    }
+
+    /// What is believed because of active checks.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// An instance's last repairs.

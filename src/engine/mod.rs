@@ -9,6 +9,7 @@ mod agenda;
 mod authority;
 pub mod change;
 mod commands;
+pub mod conditions;
 mod configured;
 pub mod effect;
 mod execution;
@@ -122,6 +123,7 @@ impl Engine {
             Input::Restored { .. }
             | Input::Configured(_)
             | Input::Started
+            | Input::Probed { .. }
             | Input::Acted { .. }
             | Input::Looked { .. }
             | Input::Notified { .. }
@@ -150,6 +152,7 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
         Input::Configured(configured) => configured::take(turn, *configured),
         Input::Started => restart(turn, &std::mem::take(inherited)),
         Input::Delivered(delivery) => return health::deliver(turn, delivery),
+        Input::Probed { runs, on_demand } => return health::probed(turn, runs, on_demand),
         Input::Asked(principal, command) => {
             return commands::take(turn, &principal, command).unwrap_or_else(Reply::Refused);
         }

@@ -1,6 +1,6 @@
 //! What the engine answers, and the refusals that a caller can act on.
 
-use crate::domain::{Hold, Mode, Pause, Record, RemediationId, State, Timestamp};
+use crate::domain::{Hold, Mode, Pause, Record, RemediationId, RunId, State, Timestamp};
 
 /// The answer to one input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Reply {
         /// Alerts that could not be read and are kept as they came.
         dead_lettered: u64,
     },
+    /// What active checks found was taken: the runs that are kept, in the order in which they were reported.
+    Probed(Vec<RunId>),
     /// The remediation after a create, approve, reject, cancel or abort.
     Remediation(Box<Record>),
     /// The hold after a hold or unhold.

@@ -30,6 +30,8 @@ pub fn advance(turn: &mut Turn<'_>) {
     turn.record(Change::Horizon(Box::new(Horizon::Remediations { before, moved_at: now })));
     let before = forward(kept.alerts, known.alerts());
     turn.record(Change::Horizon(Box::new(Horizon::Alerts { before, moved_at: now })));
+    let before = forward(kept.runs, known.runs());
+    turn.record(Change::Horizon(Box::new(Horizon::Runs { before, moved_at: now })));
 }
 
 /// Checkpoints hold what the journal holds before each of these turns, whose times are given: what is older than the audit
@@ -69,7 +71,7 @@ mod tests {
 
     fn engine() -> Engine {
         let mut engine = Engine::new([], 1);
-        let retention = Retention { remediations: hours(90), alerts: hours(30), audit: hours(400) };
+        let retention = Retention { remediations: hours(90), alerts: hours(30), runs: hours(20), audit: hours(400) };
         engine.step(at(1_000), configured(retention), Past::default());
         engine
     }
@@ -83,7 +85,7 @@ mod tests {
         let early = engine.step(at(1_001).minus(Duration::from_secs(1)), Input::Tick, Past::default());
         assert!(early.changes.is_empty());
         let due = engine.step(at(1_001), Input::Tick, Past::default());
-        assert_eq!(due.changes.len(), 2);
+        assert_eq!(due.changes.len(), 3);
         assert_eq!(engine.memory().horizons().alerts(), Some(at(971)));
         assert_eq!(engine.next_deadline(), Some(at(1_002)));
         let refolded = Engine::new(&due.changes, 2);
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn they_never_move_back() {
         let mut engine = engine();
-        let longer = Retention { remediations: hours(900), alerts: hours(900), audit: hours(400) };
+        let longer = Retention { remediations: hours(900), alerts: hours(900), runs: hours(900), audit: hours(400) };
         engine.step(at(1_002), configured(longer), Past::default());
         let horizons = engine.memory().horizons();
         assert_eq!((horizons.remediations(), horizons.alerts()), (Some(at(910)), Some(at(970))));

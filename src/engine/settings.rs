@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::matcher::Matchers;
-use crate::domain::{AutoResolve, ClusterId, DriverId, Mode, NoticeId, RuleId, SourceId};
+use crate::domain::{
+    AutoResolve, CheckId, CheckKind, ClusterId, DriverId, Instance, Mode, NoticeId, RuleId, Severity, SourceId,
+};
 
 /// Everything that [`super::Engine::step`] reads besides memory. Replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +23,8 @@ pub struct Settings {
     pub policy: Policy,
     /// `[limits.cluster]`
     pub limits: Limits,
+    /// `[checks.<id>]`
+    pub checks: BTreeMap<CheckId, CheckPolicy>,
     /// `[notices.<id>]`
     pub notices: BTreeSet<NoticeId>,
     /// `[storage.retention]`, and `audit_retention`
@@ -34,6 +38,8 @@ pub struct Retention {
     pub remediations: Duration,
     /// Alerts from their end, and dead letters.
     pub alerts: Duration,
+    /// Runs of active checks, from their end.
+    pub runs: Duration,
     /// The journal.
     pub audit: Duration,
 }
@@ -41,7 +47,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        Self { remediations: days(90), alerts: days(30), audit: days(400) }
+        Self { remediations: days(90), alerts: days(30), runs: days(7), audit: days(400) }
     }
 }
 
@@ -56,6 +62,42 @@ pub struct Source {
     pub default_cluster: Option<ClusterId>,
     /// Whether there are Alertmanagers to ask.
     pub has_api: bool,
+}
+
+/// When what a check finds counts.
+#[derive(Clone, Debug)]
+pub struct CheckPolicy {
+    /// What it does.
+    pub kind: CheckKind,
+    /// Which instances it is about: matchers on their labels, of which [`CheckPolicy::selects`] knows the names.
+    pub select: Matchers,
+    /// How many FAIL in a row make an instance failing.
+    pub failures_before: u32,
+    /// How many PASS in a row make it healthy again.
+    pub passes_before: u32,
+    /// The severity of its alerts.
+    pub severity: Severity,
+    /// How long a round over all its instances takes: `every`, or as long as a round of a `cron` check is expected to take. A
+    /// first FAIL counts only once so much time has shown whether others fail as well (I20).
+    pub round: Duration,
+}
+
+impl CheckPolicy {
+    /// The labels of an instance that `select` may name, besides `domain_<kind>`.
+    pub const LABELS: [&str; 6] = ["instance_id", "name", "cluster", "host", "pool", "provider_id"];
+
+    /// Whether it is about this instance.
+    pub fn selects(&self, instance: &Instance) -> bool {
+        self.select.matches(|label| match label {
+            "instance_id" => instance.id.as_str(),
+            "name" => &instance.name,
+            "cluster" => instance.cluster_id.as_str(),
+            "host" => instance.host_id.as_str(),
+            "pool" => &instance.pool,
+            "provider_id" => &instance.provider_id,
+            _ => label.strip_prefix("domain_").and_then(|kind| instance.domains.get(kind)).map_or("", String::as_str),
+        })
+    }
 }
 
 /// What can be done in one cluster.

@@ -123,7 +123,8 @@ impl Shared {
             | Reply::Received { .. }
             | Reply::Remediation(_)
             | Reply::Hold(_)
-            | Reply::Pause(_)) => Ok(reply),
+            | Reply::Pause(_)
+            | Reply::Probed(_)) => Ok(reply),
         }
     }
 }

@@ -234,7 +234,12 @@ pub(super) async fn unhold(
 fn held(reply: Reply) -> Result<Hold, Fault> {
     match reply {
         Reply::Hold(hold) => Ok(*hold),
-        Reply::Done | Reply::Received { .. } | Reply::Remediation(_) | Reply::Pause(_) | Reply::Refused(_) => {
+        Reply::Done
+        | Reply::Received { .. }
+        | Reply::Remediation(_)
+        | Reply::Pause(_)
+        | Reply::Probed(_)
+        | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a hold with no hold"))
         }
     }

@@ -275,7 +275,12 @@ fn mode(name: &str) -> Result<Mode, Fault> {
 fn remediation(reply: Reply) -> Answer {
     match reply {
         Reply::Remediation(record) => Ok(super::json(&rows::Remediation::new(&record))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
+        Reply::Done
+        | Reply::Received { .. }
+        | Reply::Hold(_)
+        | Reply::Pause(_)
+        | Reply::Probed(_)
+        | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a remediation with none"))
         }
     }
@@ -284,7 +289,12 @@ fn remediation(reply: Reply) -> Answer {
 fn switched(reply: Reply) -> Answer {
     match reply {
         Reply::Pause(pause) => Ok(super::json(&PauseRow::new(&pause))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Remediation(_) | Reply::Refused(_) => {
+        Reply::Done
+        | Reply::Received { .. }
+        | Reply::Hold(_)
+        | Reply::Remediation(_)
+        | Reply::Probed(_)
+        | Reply::Refused(_) => {
             Err(Fault::new(Kind::Internal, "the engine answered a command about a switch with none"))
         }
     }

@@ -196,6 +196,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         http_sd: Default::default(),
         drivers: Default::default(),
         receivers: Default::default(),
+        checks: Default::default(),
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
         instances: vec![instance()],

@@ -163,7 +163,7 @@ async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> 
                 return Ok(Taken { stored, merged, dead_lettered });
             }
             Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
-            Ok(Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_)) => {
+            Ok(Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_) | Reply::Probed(_)) => {
                 return Err(Fault::new(Kind::Internal, "the writer gave no count for a delivery"));
             }
             Err(Unavailable::Overloaded) if !first && waited < REST_WAIT => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::keys::{self, Kind};
-use crate::domain::{ClusterId, EffectId, InstanceId};
+use crate::domain::{CheckId, ClusterId, EffectId, InstanceId};
 use crate::engine::Change;
 
 /// The form of a value: JSON.
@@ -55,8 +55,14 @@ pub fn encode(change: &Change) -> Entry {
         Change::Execution(row) => Some(pack(row)),
         Change::Horizon(row) => Some(pack(row)),
         Change::Pause(row) => Some(pack(row)),
+        Change::Run(row) => Some(pack(row)),
+        Change::Condition(row) => Some(pack(row)),
         Change::Pending(row) => Some(pack(row)),
-        Change::HeldGone(_) | Change::InstanceGone(_) | Change::ClusterGone(_) | Change::Settled(_) => None,
+        Change::HeldGone(_)
+        | Change::InstanceGone(_)
+        | Change::ClusterGone(_)
+        | Change::ConditionGone(..)
+        | Change::Settled(_) => None,
     };
     Entry { key: keys::of(change), value }
 }
@@ -90,6 +96,8 @@ fn stored(kind: Kind, key: &[u8], value: &[u8]) -> Result<Change, BadRow> {
         Kind::Execution => Change::Execution(unpack(key, value)?),
         Kind::Horizon => Change::Horizon(unpack(key, value)?),
         Kind::Pause => Change::Pause(unpack(key, value)?),
+        Kind::Run => Change::Run(unpack(key, value)?),
+        Kind::Condition => Change::Condition(unpack(key, value)?),
         Kind::Pending => Change::Pending(unpack(key, value)?),
         Kind::DeadLetter => Change::DeadLetter(unpack(key, value)?),
     })
@@ -103,6 +111,11 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
         Kind::Cluster => Ok(Change::ClusterGone(ClusterId::parse(text()?).map_err(bad)?)),
         Kind::Instance => Ok(Change::InstanceGone(InstanceId::parse(text()?).map_err(bad)?)),
         Kind::Held => Ok(Change::HeldGone(InstanceId::parse(text()?).map_err(bad)?)),
+        Kind::Condition => {
+            let (check, instance) =
+                text()?.split_once('\0').ok_or_else(|| BadRow::new(key, "its key holds no two names"))?;
+            Ok(Change::ConditionGone(CheckId::parse(check).map_err(bad)?, InstanceId::parse(instance).map_err(bad)?))
+        }
         Kind::Pending => match uuid::Uuid::from_slice(rest) {
             Ok(id) => Ok(Change::Settled(EffectId::new(id))),
             Err(_) => Err(BadRow::new(key, "its key holds no id")),
@@ -117,6 +130,7 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
         | Kind::Execution
         | Kind::Horizon
         | Kind::Pause
+        | Kind::Run
         | Kind::DeadLetter => Err(BadRow::new(key, "rows of its kind are never removed")),
     }
 }

@@ -3,13 +3,15 @@
 //! Every index key is a prefix (the index, then the names that it is about) and a suffix that says where in the order
 //! the row stands. The value is the row's key. Readers page by suffix alone, so one cursor fits every prefix.
 
-use super::keys::Kind;
-use crate::domain::{Alert, AlertState, ClusterId, Hold, InstanceId, Remediation, State, Timestamp};
+use super::keys::{self, Kind};
+use crate::domain::{
+    Alert, AlertState, Belief, ClusterId, Condition, Hold, InstanceId, Remediation, Run, State, Timestamp,
+};
 use crate::engine::Change;
 
 /// The form that rows and indexes have. A store of another form is built anew from the journal.
-/// 2: with a tally.
-pub const SCHEMA: u32 = 2;
+/// 2: with a tally; 3: with runs and conditions.
+pub const SCHEMA: u32 = 3;
 
 /// How long the suffix of an index by time is: the moment and the id.
 pub const MOMENT: usize = 24;
@@ -52,6 +54,20 @@ pub enum Index {
     HoldLive = 0x5b,
     /// A cluster's instances by id.
     ClusterInstance = 0x5e,
+    /// All runs by their end.
+    RunEnded = 0x60,
+    /// A cluster's.
+    ClusterRun = 0x61,
+    /// An instance's.
+    InstanceRun = 0x62,
+    /// A check's.
+    CheckRun = 0x63,
+    /// What is believed of a cluster's instances, by check and instance.
+    ClusterCondition = 0x64,
+    /// What is believed of an instance, by check.
+    InstanceCondition = 0x65,
+    /// Of whom is believed that they fail, by check and instance.
+    ConditionFailing = 0x66,
 }
 
 impl Index {
@@ -78,7 +94,16 @@ impl Index {
 /// Whether rows of this key's kind have index keys; an unknown kind may.
 pub fn has(key: &[u8]) -> bool {
     match Kind::of(key) {
-        Some(Kind::Remediation | Kind::Alert | Kind::DeadLetter | Kind::Hold | Kind::Instance) | None => true,
+        Some(
+            Kind::Remediation
+            | Kind::Alert
+            | Kind::DeadLetter
+            | Kind::Hold
+            | Kind::Instance
+            | Kind::Run
+            | Kind::Condition,
+        )
+        | None => true,
         Some(
             Kind::Cluster
             | Kind::NodeMemory
@@ -102,6 +127,8 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
         Change::DeadLetter(row) => vec![Index::DeadLetterReceived.at(&[], row.received_at, row.id.as_bytes())],
         Change::Hold(row) => of_hold(row),
         Change::Instance(row) => vec![instance(&row.cluster_id, &row.id)],
+        Change::Run(row) => of_run(row),
+        Change::Condition(row) => of_condition(row),
         Change::Link(_)
         | Change::Transition(_)
         | Change::Alias(_)
@@ -114,6 +141,7 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
         | Change::Execution(_)
         | Change::Horizon(_)
         | Change::Pause(_)
+        | Change::ConditionGone(..)
         | Change::Pending(_)
         | Change::Settled(_) => Vec::new(),
     };
@@ -162,6 +190,30 @@ fn of_hold(row: &Hold) -> Vec<Vec<u8>> {
     let mut keys = vec![Index::HoldCreated.at(&[], row.created_at, row.id.as_bytes())];
     if row.ended.is_none() {
         keys.push(Index::HoldLive.at(&[], row.created_at, row.id.as_bytes()));
+    }
+    keys
+}
+
+fn of_run(row: &Run) -> Vec<Vec<u8>> {
+    let ended = |index: Index, names: &[&str]| index.at(names, row.ended_at, row.id.as_bytes());
+    vec![
+        ended(Index::RunEnded, &[]),
+        ended(Index::ClusterRun, &[row.cluster_id.as_str()]),
+        ended(Index::InstanceRun, &[row.instance_id.as_str()]),
+        ended(Index::CheckRun, &[row.check.as_str()]),
+    ]
+}
+
+/// The suffix of all three is the row's own key without its kind.
+fn of_condition(row: &Condition) -> Vec<Vec<u8>> {
+    let own = &keys::condition(&row.check, &row.instance_id)[1..];
+    let under = |index: Index, names: &[&str]| [&index.prefix(names), own].concat();
+    let mut keys = vec![
+        under(Index::ClusterCondition, &[row.cluster_id.as_str()]),
+        under(Index::InstanceCondition, &[row.instance_id.as_str()]),
+    ];
+    if row.belief == Belief::Failing {
+        keys.push(under(Index::ConditionFailing, &[]));
     }
     keys
 }

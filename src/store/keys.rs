@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{ClusterId, DeadLetterId, EffectId, Horizon, Identity, InstanceId, RemediationId};
+use crate::domain::{CheckId, ClusterId, DeadLetterId, EffectId, Horizon, Identity, InstanceId, RemediationId, RunId};
 use crate::engine::Change;
 
 /// The kinds of row. The byte is part of every stored key and never gets another meaning.
@@ -42,11 +42,15 @@ pub enum Kind {
     Horizon = 0x0e,
     /// A kill switch, by its cluster; the one for everything has the empty name.
     Pause = 0x0f,
+    /// A run of an active check, by id.
+    Run = 0x10,
+    /// What is believed of an instance, by check and instance.
+    Condition = 0x11,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Cluster,
         Self::Instance,
         Self::NodeMemory,
@@ -62,6 +66,8 @@ impl Kind {
         Self::Execution,
         Self::Horizon,
         Self::Pause,
+        Self::Run,
+        Self::Condition,
     ];
 
     /// The kind of the row at `key`; nothing for an index, a note of the store or an unknown byte.
@@ -88,6 +94,8 @@ impl Kind {
             Self::Execution => "execution",
             Self::Horizon => "horizon",
             Self::Pause => "pause",
+            Self::Run => "run",
+            Self::Condition => "condition",
         }
     }
 
@@ -128,6 +136,9 @@ pub fn of(change: &Change) -> Bytes {
         Change::Execution(_) => execution(),
         Change::Horizon(row) => horizon(row),
         Change::Pause(row) => named(Kind::Pause, row.cluster_id.as_ref().map_or("", ClusterId::as_str)),
+        Change::Run(row) => run(row.id),
+        Change::Condition(row) => condition(&row.check, &row.instance_id),
+        Change::ConditionGone(check, instance) => condition(check, instance),
         Change::Pending(row) => pending(row.id),
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),
@@ -184,8 +195,19 @@ fn horizon(row: &Horizon) -> Bytes {
         Horizon::Remediations { .. } => 1,
         Horizon::Alerts { .. } => 2,
         Horizon::Journal { .. } => 3,
+        Horizon::Runs { .. } => 4,
     };
     made(Kind::Horizon, &[&[which]])
+}
+
+/// The key of a run.
+pub fn run(id: RunId) -> Bytes {
+    made(Kind::Run, &[id.as_bytes()])
+}
+
+/// The key of what is believed of an instance because of a check. No name contains the zero byte between them.
+pub fn condition(check: &CheckId, instance: &InstanceId) -> Bytes {
+    made(Kind::Condition, &[check.as_str().as_bytes(), b"\0", instance.as_str().as_bytes()])
 }
 
 /// The key of a dead letter.

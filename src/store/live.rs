@@ -26,7 +26,7 @@ pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
     }
     live.append(&mut links);
     named(db, Index::AlertLive, &mut live)?;
-    for kind in [Kind::Held, Kind::Pending] {
+    for kind in [Kind::Condition, Kind::Held, Kind::Pending] {
         under(db, &[kind.byte()], &mut live)?;
     }
     Ok(live)

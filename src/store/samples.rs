@@ -200,6 +200,59 @@ pub fn effect(n: u32) -> Effect {
     }
 }
 
+pub fn check_id(n: u32) -> CheckId {
+    CheckId::parse(&format!("check-{n}")).unwrap()
+}
+
+/// A run of check `n` on instance `n` that ended at second `n`.
+pub fn run(n: u32) -> Run {
+    Run {
+        id: RunId::new(Uuid::from_u128(u128::from(n))),
+        check: check_id(n),
+        kind: CheckKind::DcgmExporter,
+        cluster_id: cluster_id("train-a"),
+        instance_id: instance_id(n),
+        generation: "g1".to_owned(),
+        started_at: at(i64::from(n) - 1),
+        ended_at: at(i64::from(n)),
+        verdict: Verdict::Fail,
+        findings: vec![finding()],
+        measurements: Measurement::new("scrape_seconds", 0.25).into_iter().collect(),
+        evidence: "DCGM_FI_DEV_XID_ERRORS 79".to_owned(),
+        why: RunWhy::Flipped,
+        set_aside: None,
+    }
+}
+
+fn finding() -> Finding {
+    Finding { xid: Some(79), is_sticky: true, ..Finding::new("xid", "79").on("GPU-7") }
+}
+
+/// What check `n` makes us believe of instance `n`.
+pub fn condition(n: u32) -> Condition {
+    Condition {
+        check: check_id(n),
+        instance_id: instance_id(n),
+        cluster_id: cluster_id("train-a"),
+        generation: "g1".to_owned(),
+        belief: Belief::Failing,
+        since: at(i64::from(n)),
+        verdict: Verdict::Fail,
+        verdict_at: at(i64::from(n)),
+        run_id: run(n).id,
+        fails: Some(Streak { count: 3, since: at(1) }),
+        standing: vec![Standing {
+            finding: finding(),
+            is_believed: true,
+            against: 0,
+            since: at(1),
+            run_id: Some(run(n).id),
+        }],
+        spent: Vec::new(),
+        ripe_at: None,
+    }
+}
+
 pub fn dead_letter(n: u32) -> DeadLetter {
     let source = SourceId::parse("main").unwrap();
     let raw = format!("{{\"n\": {n}}}");
@@ -226,6 +279,8 @@ pub fn every_row() -> Vec<Change> {
         Change::Horizon(Box::new(Horizon::Journal { from: 1 })),
         Change::Pause(Box::new(pause(None))),
         Change::Pause(Box::new(pause(Some("train-a")))),
+        Change::Run(Box::new(run(1))),
+        Change::Condition(Box::new(condition(1))),
         Change::Pending(Box::new(effect(1))),
         Change::DeadLetter(Box::new(dead_letter(1))),
     ]
@@ -256,6 +311,7 @@ pub fn removals() -> Vec<(Change, Change)> {
         (Change::Cluster(Box::new(cluster())), Change::ClusterGone(cluster().id)),
         (Change::Instance(Box::new(instance(1))), Change::InstanceGone(instance_id(1))),
         (Change::Held(Box::new(held(1))), Change::HeldGone(instance_id(1))),
+        (Change::Condition(Box::new(condition(1))), Change::ConditionGone(check_id(1), instance_id(1))),
         (Change::Pending(Box::new(effect(1))), Change::Settled(effect(1).id)),
     ]
 }

@@ -164,6 +164,7 @@ impl Walk {
             Change::Hold(row) => Ok(self.horizons.hides_hold(row)),
             Change::Alert(row) => Ok(self.horizons.hides_alert(row)),
             Change::DeadLetter(row) => Ok(self.horizons.hides_dead_letter(row)),
+            Change::Run(row) => Ok(self.horizons.hides_run(row)),
             Change::Link(row) => self.is_without(db, row.remediation_id),
             Change::Transition(row) => self.is_without(db, row.remediation_id),
             Change::Alias(row) => self.is_without(db, row.remediation_id),
@@ -177,6 +178,8 @@ impl Walk {
             | Change::Execution(_)
             | Change::Horizon(_)
             | Change::Pause(_)
+            | Change::Condition(_)
+            | Change::ConditionGone(..)
             | Change::Pending(_)
             | Change::Settled(_) => Ok(false),
         }

@@ -110,7 +110,7 @@ impl Inlet {
 
     pub(super) fn lane(&self, input: &Input) -> &mpsc::Sender<Envelope> {
         match input {
-            Input::Delivered(_) => &self.signals,
+            Input::Delivered(_) | Input::Probed { .. } => &self.signals,
             Input::Restored { .. }
             | Input::Checkpointed { .. }
             | Input::Configured(_)

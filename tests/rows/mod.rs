@@ -24,6 +24,8 @@ const EXECUTION: u8 = 12;
 const HORIZON: u8 = 13;
 const TRANSITION: u8 = 11;
 const PAUSE: u8 = 14;
+const RUN: u8 = 15;
+const CONDITION: u8 = 16;
 
 /// The latest row of every key.
 #[derive(Clone, Default)]
@@ -49,6 +51,9 @@ fn key_of(change: &Change) -> (Key, bool) {
         Change::Execution(_) => ((EXECUTION, Vec::new()), true),
         Change::Horizon(row) => ((HORIZON, vec![horizon(row)]), true),
         Change::Pause(row) => ((PAUSE, text(row.cluster_id.as_ref().map_or("", ClusterId::as_str))), true),
+        Change::Run(row) => ((RUN, row.id.as_bytes().to_vec()), true),
+        Change::Condition(row) => ((CONDITION, text(&format!("{} {}", row.check, row.instance_id))), true),
+        Change::ConditionGone(check, instance) => ((CONDITION, text(&format!("{check} {instance}"))), false),
         Change::Pending(row) => ((PENDING, row.id.as_bytes().to_vec()), true),
         Change::Settled(id) => ((PENDING, id.as_bytes().to_vec()), false),
         Change::Alias(row) => ((ALIAS, text(&format!("{} {}", row.cluster_id, row.alias))), true),
@@ -64,6 +69,7 @@ fn horizon(row: &Horizon) -> u8 {
         Horizon::Remediations { .. } => 0,
         Horizon::Alerts { .. } => 1,
         Horizon::Journal { .. } => 2,
+        Horizon::Runs { .. } => 3,
     }
 }
 

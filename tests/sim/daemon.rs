@@ -371,6 +371,11 @@ fn brief(input: &Input) -> String {
             });
             format!("delivered: {}", said.collect::<Vec<_>>().join("; "))
         }
+        Input::Probed { runs, .. } => {
+            let said =
+                runs.iter().map(|run| format!("{} {} on {}", run.check, run.observation.verdict, run.instance_id));
+            format!("probed: {}", said.collect::<Vec<_>>().join("; "))
+        }
         Input::Asked(principal, command) => format!("{} asks {command:?}", principal.name),
         Input::Acted { outcome, detail, .. } => format!("acted: {outcome:?} {detail}"),
         Input::Looked { found, .. } => match found {

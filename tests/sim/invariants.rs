@@ -175,6 +175,9 @@ impl World {
                 Change::HeldGone(id) => drop(about.insert(id.clone())),
                 Change::NodeMemory(_)
                 | Change::DeadLetter(_)
+                | Change::Run(_)
+                | Change::Condition(_)
+                | Change::ConditionGone(..)
                 | Change::Execution(_)
                 | Change::Horizon(_)
                 | Change::Alias(_)
@@ -485,7 +488,12 @@ impl World {
                 let received = message.shown().len() as u64;
                 let sum = match reply {
                     Reply::Received { stored, merged, dead_lettered } => stored + merged + dead_lettered,
-                    Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => 0,
+                    Reply::Done
+                    | Reply::Remediation(_)
+                    | Reply::Hold(_)
+                    | Reply::Pause(_)
+                    | Reply::Probed(_)
+                    | Reply::Refused(_) => 0,
                 };
                 self.must("I33", sum == received, || format!("{received} alerts were sent, {sum} are accounted for"))?;
                 self.acknowledged(message);
@@ -532,7 +540,7 @@ impl World {
                 }
                 Ok(())
             }
-            Reply::Done | Reply::Received { .. } => {
+            Reply::Done | Reply::Received { .. } | Reply::Probed(_) => {
                 self.must("I14", verb != "enable without the right", || "an approver enabled the store".to_owned())
             }
             Reply::Refused(_) => Ok(()),

@@ -241,9 +241,12 @@ async fn review(shared: &Shared, asker: &Asker, command: Command, is_retry: bool
 fn answer(reply: Reply) -> Result<Response, Fault> {
     match reply {
         Reply::Remediation(record) => Ok(super::json(&Remediation::whole(&record))),
-        Reply::Done | Reply::Received { .. } | Reply::Hold(_) | Reply::Pause(_) | Reply::Refused(_) => {
-            Err(Fault::new(Kind::Internal, "the engine answered a command with no remediation"))
-        }
+        Reply::Done
+        | Reply::Received { .. }
+        | Reply::Hold(_)
+        | Reply::Pause(_)
+        | Reply::Probed(_)
+        | Reply::Refused(_) => Err(Fault::new(Kind::Internal, "the engine answered a command with no remediation")),
     }
 }
 

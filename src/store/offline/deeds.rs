@@ -81,6 +81,9 @@ fn words(change: &Change) -> Option<String> {
         }
         Change::Alert(_)
         | Change::DeadLetter(_)
+        | Change::Run(_)
+        | Change::Condition(_)
+        | Change::ConditionGone(..)
         | Change::Link(_)
         | Change::Alias(_)
         | Change::Held(_)

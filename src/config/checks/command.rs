@@ -1,0 +1,5 @@
+//! `[checks.<id>.command]`
+
+/// Runs a program of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {}

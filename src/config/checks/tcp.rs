@@ -1,0 +1,5 @@
+//! `[checks.<id>.tcp]`
+
+/// Connects to a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {}

@@ -1,0 +1,64 @@
+//! What is believed of every instance because of active checks, and the two counts by which a prober shows that it is at
+//! fault itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{CheckId, Condition, InstanceId};
+
+/// Every condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    of: BTreeMap<InstanceId, Vec<Condition>>,
+    /// Instances of which some check says FAIL, and of which nothing is believed yet because of that check.
+    suspects: BTreeSet<InstanceId>,
+}
+
+impl Conditions {
+    pub(super) fn insert(&mut self, condition: Condition) {
+        let id = condition.instance_id.clone();
+        let there = self.of.entry(id.clone()).or_default();
+        // In order of their checks, so that memory is the same however it came about.
+        let at = there.partition_point(|known| known.check < condition.check);
+        there.insert(at, condition);
+        self.count(&id);
+    }
+
+    pub(super) fn remove(&mut self, check: &CheckId, instance: &InstanceId) -> Option<Condition> {
+        let there = self.of.get_mut(instance)?;
+        let at = there.iter().position(|known| known.check == *check)?;
+        let before = there.remove(at);
+        if there.is_empty() {
+            self.of.remove(instance);
+        }
+        self.count(instance);
+        Some(before)
+    }
+
+    fn count(&mut self, instance: &InstanceId) {
+        if self.of(instance).any(Condition::is_suspect) {
+            self.suspects.insert(instance.clone());
+        } else {
+            self.suspects.remove(instance);
+        }
+    }
+
+    /// What one check makes us believe of an instance.
+    pub fn get(&self, check: &CheckId, instance: &InstanceId) -> Option<&Condition> {
+        self.of(instance).find(|known| known.check == *check)
+    }
+
+    /// What is believed of an instance.
+    pub fn of(&self, instance: &InstanceId) -> impl Iterator<Item = &Condition> {
+        self.of.get(instance).into_iter().flatten()
+    }
+
+    /// All of them, by instance.
+    pub fn all(&self) -> impl Iterator<Item = &Condition> {
+        self.of.values().flatten()
+    }
+
+    /// How many nodes were probed, and how many of them failed their last run without anything being believed yet.
+    pub fn probed_and_suspect(&self) -> (usize, usize) {
+        (self.of.len(), self.suspects.len())
+    }
+}
