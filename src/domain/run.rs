@@ -104,6 +104,8 @@ impl Belief {
 pub struct Condition {
     /// Which check.
     pub check: CheckId,
+    /// What it does.
+    pub kind: CheckKind,
     /// Which instance.
     pub instance_id: InstanceId,
     /// Its cluster.
@@ -142,14 +144,37 @@ impl Condition {
 pub struct Standing {
     /// What is wrong, as it was seen first.
     pub finding: Finding,
-    /// Whether it is believed, so that it is an alert.
-    pub is_believed: bool,
-    /// Runs in a row that spoke against what is believed of it.
-    pub against: u32,
+    /// What we make of it.
+    pub trust: Trust,
+    /// FAIL runs in a row that found it; counted only until it is believed.
+    pub seen: u32,
+    /// PASS runs in a row since it was last found.
+    pub missed: u32,
     /// When the first run ended that found it.
     pub since: Timestamp,
-    /// The run because of which it is believed.
-    pub run_id: Option<RunId>,
+}
+
+/// What we make of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// It was not found often enough, or not for long enough.
+    Suspected,
+    /// It is an alert.
+    Believed,
+    /// It is an alert about the machine that was here before: it opens nothing, and is not clear either.
+    Doubted,
+}
+
+impl Trust {
+    /// The name in our own API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Believed => "believed",
+            Self::Doubted => "doubted",
+        }
+    }
 }
 
 /// Runs in a row.

@@ -57,6 +57,11 @@ impl Conditions {
         self.of.values().flatten()
     }
 
+    /// Whether an instance is among those that count against the prober.
+    pub fn is_suspect(&self, instance: &InstanceId) -> bool {
+        self.suspects.contains(instance)
+    }
+
     /// How many nodes were probed, and how many of them failed their last run without anything being believed yet.
     pub fn probed_and_suspect(&self) -> (usize, usize) {
         (self.of.len(), self.suspects.len())
