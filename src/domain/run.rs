@@ -122,7 +122,7 @@ pub struct Condition {
     pub verdict_at: Timestamp,
     /// The last run that is kept as a row.
     pub run_id: RunId,
-    /// FAIL runs in a row that counted; nothing where the last run that counted was a PASS, or none has.
+    /// Runs in a row that blamed the node as a whole and counted; nothing where the last one that counted did not.
     pub fails: Option<Streak>,
     /// What was found and is not cleared, believed or not.
     pub standing: Vec<Standing>,
