@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::super::testing::at;
 use super::*;
 use crate::domain::matcher::Matchers;
-use crate::domain::{CheckId, CheckKind, ClusterId, InstanceId, RunId, Severity};
+use crate::domain::{CheckId, CheckKind, ClusterId, InstanceId, Severity};
 
 fn policy(failures_before: u32, passes_before: u32, round: u64) -> CheckPolicy {
     CheckPolicy {
@@ -29,7 +29,7 @@ fn unknown() -> Condition {
         since: at(0),
         verdict: Verdict::Skipped,
         verdict_at: at(0),
-        run_id: RunId::new(uuid::Uuid::nil()),
+        run_id: None,
         fails: None,
         standing: Vec::new(),
         spent: Vec::new(),
