@@ -288,10 +288,12 @@ fn leave(turn: &mut Turn<'_>, condition: Condition) {
     turn.record(Change::ConditionGone(condition.check, condition.instance_id));
 }
 
-/// What runs said, once they have been taken over: a finding that was spent speaks for nothing.
+/// What runs said, once they have been taken over: a finding that was spent speaks for nothing, and nor does a FAIL while
+/// the prober seems to be at fault.
 pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
     let mut said = Said::default();
     let Some(of) = &look.checks else { return said };
+    let fault = prober_fault(memory);
     for check in &of.checks {
         let run = runs.iter().rev().find(|run| run.check == *check && run.instance_id == of.instance_id);
         let condition = memory.conditions().get(check, &of.instance_id);
@@ -299,6 +301,9 @@ pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
         match (run, condition) {
             (Some(run), Some(condition)) if condition.generation == run.generation => match condition.verdict {
                 Verdict::Pass => {}
+                Verdict::Fail if fault.is_some() => {
+                    said.silent.insert(check.clone(), fault.clone().unwrap_or_default());
+                }
                 Verdict::Fail => drop(said.failing.insert(check.clone(), evidence(run))),
                 Verdict::Inconclusive | Verdict::Error | Verdict::Skipped => {
                     said.silent.insert(check.clone(), evidence(run));
