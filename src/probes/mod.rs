@@ -49,7 +49,9 @@ impl Target {
 
 /// What all runs share.
 #[derive(Debug, Default)]
-pub struct Prober {}
+pub struct Prober {
+    pinger: icmp::Pinger,
+}
 
 impl Prober {
     /// One run of `probe` on `target`, over within `timeout`.
@@ -57,7 +59,7 @@ impl Prober {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, timeout).await,
             Probe::Http(spec) => http::run(spec, target, timeout).await,
-            Probe::Icmp(spec) => icmp::run(spec, target, timeout).await,
+            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
             Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
