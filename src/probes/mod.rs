@@ -57,6 +57,7 @@ impl Target {
 pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
+    pinger: icmp::Pinger,
 }
 
 impl Prober {
@@ -65,7 +66,7 @@ impl Prober {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
             Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
-            Probe::Icmp(spec) => icmp::run(spec, target, timeout).await,
+            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
             Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
