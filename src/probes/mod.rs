@@ -4,11 +4,15 @@
 //! says FAIL only where the node is to blame: what goes wrong on our side is ERROR, and what cannot run here is SKIPPED.
 
 mod command;
-mod dcgm_exporter;
+pub mod dcgm_exporter;
 mod dns;
+mod exposition;
+mod fetch;
+pub mod gpu;
 mod http;
 mod icmp;
-mod nvml;
+pub mod nvml;
+mod program;
 mod tcp;
 
 use std::time::Duration;
@@ -49,7 +53,10 @@ impl Target {
 
 /// What all runs share.
 #[derive(Debug, Default)]
-pub struct Prober {}
+pub struct Prober {
+    /// What the exporters of the nodes showed last.
+    exporters: dcgm_exporter::Memory,
+}
 
 impl Prober {
     /// One run of `probe` on `target`, over within `timeout`.
@@ -60,7 +67,7 @@ impl Prober {
             Probe::Icmp(spec) => icmp::run(spec, target, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
             Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
         }
     }

@@ -47,11 +47,11 @@ const ROOMS: [(&str, &[&str]); 18] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 25] = [
+const CRATES: [(&str, &[&str]); 26] = [
     ("axum", &["http", "demo"]),
-    ("hyper", &["http"]),
-    ("hyper_util", &["http"]),
-    ("http_body_util", &["http"]),
+    ("hyper", &["http", "probes"]),
+    ("hyper_util", &["http", "probes"]),
+    ("http_body_util", &["http", "probes"]),
     ("tower", &["http"]),
     ("utoipa", &["http"]),
     ("reqwest", &["providers"]),
@@ -74,6 +74,7 @@ const CRATES: [(&str, &[&str]); 25] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("csv", &["config"]),
+    ("nvml_wrapper", &["probes"]),
 ];
 
 /// The rooms of plain functions over plain data.
