@@ -3,6 +3,7 @@
 pub mod command;
 pub mod dcgm_exporter;
 pub mod dns;
+pub mod gpu;
 pub mod http;
 pub mod icmp;
 pub mod nvml;
