@@ -4,6 +4,7 @@
 //! says FAIL only where the node is to blame: what goes wrong on our side is ERROR, and what cannot run here is SKIPPED.
 
 mod blame;
+pub mod board;
 mod certificate;
 mod command;
 mod connect;
@@ -15,8 +16,10 @@ pub mod gpu;
 mod http;
 mod icmp;
 pub mod nvml;
+pub mod plan;
 mod program;
 mod resolve;
+pub mod runner;
 mod tcp;
 mod tls;
 
