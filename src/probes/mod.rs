@@ -14,6 +14,8 @@ mod icmp;
 mod nvml;
 mod resolve;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::time::Duration;
