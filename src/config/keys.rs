@@ -125,6 +125,7 @@ pub static KEYS: &[Key] = {
 
         key("limits.cluster.in_flight", "number from 1", Is("3"), "5", "0.1", "How many remediations of one cluster run at once; the smaller of both counts."),
         key("limits.cluster.in_flight_percent", "number from 1 to 100", Is("5"), "10", "0.1", "The same as a share of the cluster's instances; one is always allowed."),
+        key("limits.checks.concurrency", "number from 1", Is("1024"), "256", "0.1", "How many runs of active checks may be under way at once, of all checks together."),
 
         key("clusters.<name>.name", "text", Means("the cluster's id"), r#""Training A""#, "0.1", "What people call it; it stands for the id in Together's API."),
         key("clusters.<name>.act", "driver", Required, r#""rehearse""#, "0.1", "Which driver acts on its machines."),
@@ -136,6 +137,17 @@ pub static KEYS: &[Key] = {
         key("drivers.<name>.command.modes", "list of modes", Is(r#"["reboot_vm", "vm_only", "host_aware", "host_power_cycle", "evict_without_replacement"]"#), r#"["reboot_vm", "vm_only"]"#, "0.1", "What it can do; a mode that is lacking is skipped upwards."),
 
         key("notices.<name>.webhook.url", "URL", Required, r#""http://127.0.0.1:8080/remedyd""#, "0.1", "Who is told when a proposal opens, changes or ends."),
+
+        key("checks.<name>.every", "duration, at least 100ms", Is(r#""30s""#), r#""1m""#, "0.1", "Each instance is looked at once in this time, all of them spread over it."),
+        key("checks.<name>.cron", "cron expression, five fields, or @daily and the like", Means("it runs by `every`"), r#""30 3 * * *""#, "0.1", "At these times all instances are looked at in turn. 0 and 7 are Sunday; where day of month and day of week are both restricted, either is enough. A local time that a zone repeats counts once, one that it skips as much later as was skipped."),
+        key("checks.<name>.zone", "name of a zone", Is(r#""UTC""#), r#""Europe/London""#, "0.1", "Whose clocks `cron` is about."),
+        key("checks.<name>.timeout", "duration, not above every", Means("5s, or `every` where that is shorter"), r#""2s""#, "0.1", "How long a run may take; one that is not over then is killed, which is a finding of its own (`hung`)."),
+        key("checks.<name>.select", "list of matchers", Means("every instance"), r#"['pool="h100"']"#, "0.1", "Which instances it looks at, by their labels: instance_id, name, cluster, host, pool, provider_id and domain_<kind>."),
+        key("checks.<name>.failures_before", "number, 1 to 100", Is("3"), "2", "0.1", "How many FAIL in a row make a finding believed, so that it is an alert; and not before a whole round has shown whether other nodes fail as well."),
+        key("checks.<name>.passes_before", "number, 1 to 100", Is("2"), "3", "0.1", "How many PASS in a row clear it."),
+        key("checks.<name>.severity", "info, warning or critical", Is(r#""critical""#), r#""warning""#, "0.1", "The severity of its alerts."),
+        key("checks.<name>.concurrency", "number from 1", Is("128"), "16", "0.1", "How many of its runs may be under way at once."),
+
         key("checks.<name>.tcp.port", "port", Required, "22", "0.1", "Connects to this port of the node."),
         key("checks.<name>.tcp.banner", "regular expression", Means("a connection is enough"), r#""^SSH-2""#, "0.1", "What the first 4 KiB that the node sends must match, within the check's `timeout`: a kernel accepts for a program that hangs."),
         key("checks.<name>.http.url", "URL whose host is {address} or {name}", Required, r#""https://{name}:9400/metrics""#, "0.1", "Asks the node for this page, over a connection of its own, without a proxy; a redirect is a status and not followed."),
@@ -149,6 +161,10 @@ pub static KEYS: &[Key] = {
         key("checks.<name>.http.ca_file", "file", Means("whom this machine trusts"), r#""cert.pem""#, "0.1", "PEM of the authorities that may have signed the node's certificate."),
         key("checks.<name>.http.server_name", "host name or address", Means("the host of the URL"), r#""gpu.site""#, "0.1", "Whom the node's certificate must name, and who is asked for in the TLS handshake."),
         key("checks.<name>.http.insecure", "true or false", Is("false"), "true", "0.1", "Whether a certificate of anybody, for anybody, is well; what is sent can then be read by whoever answers."),
+        key("checks.<name>.icmp.packets", "number, 1 to 10", Is("3"), "5", "0.1", "How many echo requests a run sends."),
+        key("checks.<name>.icmp.interval", "duration, at least 10ms", Is(r#""100ms""#), r#""200ms""#, "0.1", "From one request to the next."),
+        key("checks.<name>.icmp.size", "bytes, 16 to 8972", Is("56"), "1472", "0.1", "How large their payload is; packets are never taken apart on the way."),
+        key("checks.<name>.icmp.max_loss_percent", "number, 0 to 99", Is("50"), "0", "0.1", "How many may stay unanswered (`loss`); a run without any answer fails in any case."),
         key("checks.<name>.dns.server", "{address}, or an address with a port", Is(r#""{address}""#), r#""10.0.0.53:53""#, "0.1", "Which name server is asked: the node, or another machine, whose silence then says nothing about the node."),
         key("checks.<name>.dns.port", "port", Is("53"), "5353", "0.1", "The port of the node's name server."),
         key("checks.<name>.dns.name", "name, with {name} for the node's", Required, r#""{name}.site""#, "0.1", "What it is asked for."),

@@ -7,11 +7,15 @@ mod blame;
 mod certificate;
 mod command;
 mod connect;
-mod dcgm_exporter;
+pub mod dcgm_exporter;
 mod dns;
+mod exposition;
+mod fetch;
+pub mod gpu;
 mod http;
 mod icmp;
-mod nvml;
+pub mod nvml;
+mod program;
 mod resolve;
 mod tcp;
 #[cfg(test)]
@@ -59,6 +63,9 @@ impl Target {
 pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
+    pinger: icmp::Pinger,
+    /// What the exporters of the nodes showed last.
+    exporters: dcgm_exporter::Memory,
 }
 
 impl Prober {
@@ -67,10 +74,10 @@ impl Prober {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
             Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
-            Probe::Icmp(spec) => icmp::run(spec, target, timeout).await,
+            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
             Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
         }
     }

@@ -77,6 +77,7 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("csv", &["config"]),
+    ("nvml_wrapper", &["probes"]),
 ];
 
 /// The rooms of plain functions over plain data.
