@@ -21,6 +21,8 @@ mod program;
 mod resolve;
 pub mod runner;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::time::Duration;

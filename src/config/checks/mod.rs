@@ -1,5 +1,6 @@
 //! `[checks.<id>]`: which probes run where, how often, and when what they find counts.
 
+pub mod authorities;
 pub mod command;
 pub mod dcgm_exporter;
 pub mod dns;
@@ -10,11 +11,14 @@ pub mod nvml;
 pub mod pattern;
 pub mod schedule;
 pub mod tcp;
-pub mod trust;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+pub use authorities::Authorities;
 pub use command::Command;
 pub use dcgm_exporter::DcgmExporter;
 pub use dns::Dns;
@@ -24,7 +28,6 @@ pub use nvml::Nvml;
 pub use pattern::Pattern;
 pub use schedule::{Cron, Schedule};
 pub use tcp::Tcp;
-pub use trust::Trust;
 
 use super::table::{Table, Value};
 use crate::domain::matcher::Matchers;
@@ -74,6 +77,16 @@ impl Probe {
             Self::Command(_) => CheckKind::Command,
             Self::DcgmExporter(_) => CheckKind::DcgmExporter,
             Self::Nvml(_) => CheckKind::Nvml,
+        }
+    }
+
+    /// The file that it names and that was read with the configuration.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Http(http) => http.tls.as_ref()?.authorities.as_ref()?.file.as_deref(),
+            Self::Tcp(_) | Self::Icmp(_) | Self::Dns(_) | Self::Command(_) | Self::DcgmExporter(_) | Self::Nvml(_) => {
+                None
+            }
         }
     }
 }
