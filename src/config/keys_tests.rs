@@ -36,6 +36,10 @@ clusters.train-b.act = "vm"
 drivers.rehearse.dry_run = {}
 drivers.vm.command.argv = ["/bin/true"]
 notices.chat.webhook.url = "http://127.0.0.1:8081/"
+checks.ssh.tcp.port = 2222
+checks.page.http.url = "https://{address}/"
+checks.ping.icmp = {}
+checks.zone.dns.name = "site"
 "#;
 const FILES: [(&str, &str); 3] = [
     ("rules.d/a.toml", "rules.r.match = ['a=\"b\"']\nrules.r.mode = \"reboot_vm\"\n"),
@@ -76,6 +80,10 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["drivers", _, "dry_run", ..] => "rehearse",
         ["drivers", _, "command", ..] => "vm",
         ["notices", ..] => "chat",
+        ["checks", _, "tcp", ..] => "ssh",
+        ["checks", _, "http", ..] => "page",
+        ["checks", _, "icmp", ..] => "ping",
+        ["checks", _, "dns", ..] => "zone",
         ["rules", ..] => "r",
         ["instances", ..] => "i-7",
         ["tokens", ..] => "ann",

@@ -24,7 +24,6 @@ impl Icmp {
     /// How large a payload may be: it holds our token, and fits a jumbo frame of 9,000 bytes.
     pub const SIZE: std::ops::RangeInclusive<u32> = 16..=8_972;
     /// Requests that follow closer on each other get lost together, so that more of them tell nothing more.
-    #[allow(dead_code)]
     const SHORTEST: Duration = Duration::from_millis(10);
 
     /// From the first request to the last: the check's timeout has to be longer, or the last has no time to be answered.
@@ -42,7 +41,6 @@ impl Default for Icmp {
 }
 
 /// Reads the table.
-#[allow(dead_code)] // Until `mod.rs` reads it.
 pub(super) fn read(mut table: Table<'_>) -> Option<Icmp> {
     let mut icmp = Icmp::default();
     let number = |value: Option<Value<'_>>, range, otherwise| match value {
@@ -61,7 +59,6 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Icmp> {
     Some(icmp)
 }
 
-#[allow(dead_code)]
 fn read_interval(value: &Value<'_>) -> Option<Duration> {
     let interval = value.duration()?;
     if interval < Icmp::SHORTEST {

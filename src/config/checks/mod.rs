@@ -6,8 +6,10 @@ pub mod dns;
 pub mod http;
 pub mod icmp;
 pub mod nvml;
+pub mod pattern;
 pub mod schedule;
 pub mod tcp;
+pub mod trust;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +17,13 @@ use std::time::Duration;
 pub use command::Command;
 pub use dcgm_exporter::DcgmExporter;
 pub use dns::Dns;
-pub use http::Http;
+pub use http::{Http, HttpTls};
 pub use icmp::Icmp;
 pub use nvml::Nvml;
+pub use pattern::Pattern;
 pub use schedule::Schedule;
 pub use tcp::Tcp;
+pub use trust::Trust;
 
 use super::table::Table;
 use crate::domain::{CheckId, CheckKind};
@@ -74,6 +78,18 @@ impl Probe {
 
 /// Every check, and what the engine has to know of it.
 pub(super) fn read(table: Table<'_>) -> (BTreeMap<CheckId, Check>, BTreeMap<CheckId, CheckPolicy>) {
-    table.finish();
-    (BTreeMap::new(), BTreeMap::new())
+    let checks = table.named(CheckId::parse).into_iter().filter_map(|(id, value)| {
+        let mut table = value.table()?;
+        let [tcp, http, icmp, dns] =
+            ["tcp", "http", "icmp", "dns"].map(|kind| table.take(kind).and_then(|value| value.table()));
+        let probe = None
+            .or(tcp.and_then(tcp::read).map(Probe::Tcp))
+            .or(http.and_then(http::read).map(Box::new).map(Probe::Http))
+            .or(icmp.and_then(icmp::read).map(Probe::Icmp))
+            .or(dns.and_then(dns::read).map(Box::new).map(Probe::Dns));
+        table.finish();
+        let every = Duration::from_secs(30);
+        Some((id, Check { schedule: Schedule::Every(every), timeout: every, concurrency: 1, probe: probe? }))
+    });
+    (checks.collect(), BTreeMap::new())
 }
