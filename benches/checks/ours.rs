@@ -1,11 +1,13 @@
 //! Our own probes, in a process that does nothing else.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use remedyd::clock::Stopwatch;
+use remedyd::config::checks::http::{Headers, Method, NodeUrl};
 use remedyd::config::checks::{Http, Icmp, Probe, Tcp};
 use remedyd::domain::{ClusterId, HostId, InstanceId, Verdict};
 use remedyd::probes::{Prober, Target};
@@ -113,12 +115,24 @@ pub fn prober(kind: &str, port: u16, span: Duration) {
     });
 }
 
-fn tcp(_port: u16) -> Probe {
-    Probe::Tcp(Tcp {})
+/// A connection.
+fn tcp(port: u16) -> Probe {
+    Probe::Tcp(Tcp { port, banner: None })
 }
 
-fn http(_port: u16) -> Probe {
-    Probe::Http(Box::new(Http {}))
+/// A page with a status that is well.
+fn http(port: u16) -> Probe {
+    let http = Http {
+        url: NodeUrl::parse(&format!("http://{{address}}:{port}/")).unwrap(),
+        method: Method::Get,
+        headers: Headers::default(),
+        status: vec![200..=299],
+        body_matches: None,
+        body_not_matches: None,
+        header_matches: BTreeMap::new(),
+        tls: None,
+    };
+    Probe::Http(Box::new(http))
 }
 
 /// The role behind [`sweep`]: `done micros passed failed`.

@@ -77,7 +77,7 @@ impl Prober {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
             Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
-            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
+            Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
             Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
