@@ -128,7 +128,7 @@ impl Hands {
             }
         }
         let principal = look.wanted.keys().map(|source| source.as_str()).collect::<Vec<_>>().join(",");
-        self.report(format!("source:{principal}"), Input::Looked { effect_id, found }).await;
+        self.report(format!("source:{principal}"), Input::Looked { effect_id, found, runs: Vec::new() }).await;
     }
 
     async fn told(&self, told: Told) {

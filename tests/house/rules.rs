@@ -49,6 +49,7 @@ const ANY: &[&str] = &["*"];
 /// Crates that belong to certain rooms.
 const CRATES: [(&str, &[&str]); 26] = [
     ("axum", &["http", "demo"]),
+    // The probe `http` speaks over a connection of its own, which a client with a pool does not give.
     ("hyper", &["http", "probes"]),
     ("hyper_util", &["http", "probes"]),
     ("http_body_util", &["http", "probes"]),
@@ -57,8 +58,10 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("reqwest", &["providers"]),
     ("tower_http", &["http"]),
     // A certificate that does not fit its key is a mistake of the configuration, with its place.
-    ("rustls", &["providers", "http", "config"]),
-    ("tokio_rustls", &["http"]),
+    ("rustls", &["providers", "http", "config", "probes"]),
+    // Whom a check trusts is read with the configuration.
+    ("rustls_native_certs", &["config"]),
+    ("tokio_rustls", &["http", "probes"]),
     ("webpki", &["http"]),
     ("listenfd", &["http"]),
     ("sled", &["store"]),

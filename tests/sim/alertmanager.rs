@@ -374,10 +374,10 @@ impl World {
                 let seen = found.as_ref().ok().map(|found| found.iter().map(seen).collect());
                 Ack::Source(look.remediation_id, seen)
             }
-            LookPurpose::Verify => Ack::Nobody,
+            LookPurpose::Recheck | LookPurpose::Verify | LookPurpose::Resolve => Ack::Nobody,
         };
         let found = self.spoiled_look(found, look);
-        let input = Input::Looked { effect_id: effect.id, found };
+        let input = Input::Looked { effect_id: effect.id, found, runs: Vec::new() };
         if !self.is_fair && self.dice.one_in(10) {
             self.later(Duration::from_secs(1), Coming::Answer { input: input.clone(), life });
         }

@@ -218,7 +218,7 @@ impl World {
             self.daemon.out.remove(effect_id);
         }
         let clock = self.clock();
-        let past = self.daemon.rows.past(&self.daemon.engine.wanted(&input));
+        let past = self.daemon.rows.past(&self.daemon.engine.wanted(clock, &input));
         let mut step = self.daemon.engine.step(clock, input, past);
         self.spoil(&mut step);
         let Step { changes, effects, reply, decisions: _ } = step;

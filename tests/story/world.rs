@@ -71,7 +71,7 @@ impl World {
     }
 
     fn input(&mut self, input: Input) -> Reply {
-        let past = self.rows.past(&self.engine.wanted(&input));
+        let past = self.rows.past(&self.engine.wanted(self.now, &input));
         let step = self.engine.step(self.now, input, past);
         for change in &step.changes {
             self.rows.write(change);
@@ -369,7 +369,7 @@ impl World {
             "unreachable" => Err("connection refused".to_owned()),
             other => return Err(format!("a look cannot be {other}")),
         };
-        self.input(Input::Looked { effect_id: effect.id, found });
+        self.input(Input::Looked { effect_id: effect.id, found, runs: Vec::new() });
         self.turn();
         Ok(())
     }

@@ -1,5 +1,4 @@
 //! `[checks.<id>.command]`
-#![allow(dead_code)] // Until `mod.rs` reads the kinds.
 
 use std::path::Path;
 

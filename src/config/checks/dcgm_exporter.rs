@@ -1,5 +1,4 @@
 //! `[checks.<id>.dcgm_exporter]`
-#![allow(dead_code)] // Until `mod.rs` reads the kinds.
 
 use super::super::table::Table;
 use super::gpu::Limits;

@@ -1,5 +1,4 @@
 //! What the kinds `dcgm_exporter` and `nvml` have in common: which conditions of a GPU count, and from where on.
-#![allow(dead_code)] // Until `mod.rs` reads the kinds.
 
 use std::collections::BTreeSet;
 use std::fmt;
