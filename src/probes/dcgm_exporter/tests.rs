@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::config::checks::gpu::{Condition, Limits};
 use crate::domain::{Measurement, Verdict};
+use crate::probes::command::tests::target;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/dcgm")
@@ -173,4 +177,119 @@ fn a_named_condition_without_a_value_leaves_no_conclusion() {
     let limits = Limits { conditions, is_explicit: true, ..Limits::default() };
     let observation = read(&page, &DcgmExporter { limits, ..DcgmExporter::default() }, None);
     assert_eq!(observation.verdict, Verdict::Inconclusive, "{}", observation.evidence);
+}
+
+/// Answers every connection with these bytes; then it says nothing more, and keeps the connection open where `is_open`.
+async fn exporter(answer: Vec<u8>, is_open: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                assert!(request[..read].starts_with(b"GET /metrics HTTP/1.1\r\n"));
+                let _ = stream.write_all(&answer).await;
+                if is_open {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    port
+}
+
+fn answer(status: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+async fn probe(spec: DcgmExporter, memory: &Memory) -> Observation {
+    run(&spec, &target("gpu-node-7", "127.0.0.1"), Duration::from_secs(60), memory).await
+}
+
+#[tokio::test]
+async fn an_exporter_is_asked_over_http() {
+    let memory = Memory::default();
+    let page = page("dcgm4-xid-79.prom");
+    let port = exporter(answer("200 OK", &page), false).await;
+    let observation = probe(DcgmExporter { port, ..DcgmExporter::default() }, &memory).await;
+    assert_eq!(told(&page, &observation), "FAIL gpu1:xid=79*");
+
+    let mut chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    chunked.extend(format!("{:x}\r\n{page}\r\n0\r\n\r\n", page.len()).into_bytes());
+    let port = exporter(chunked, true).await;
+    let observation = probe(DcgmExporter { port, ..DcgmExporter::default() }, &memory).await;
+    assert_eq!(told(&page, &observation), "FAIL gpu1:xid=79*");
+}
+
+#[tokio::test]
+async fn the_scrape_before_is_remembered_of_the_same_machine() {
+    let memory = Memory::default();
+    let [before, after] = ["before", "after"].map(|when| page(&format!("dcgm4-nvlink-{when}.prom")));
+    let [before, after] = [scrape(&before).unwrap(), scrape(&after).unwrap()];
+    let node = target("gpu-node-8", "127.0.0.1");
+    let limits = Limits::default();
+    let verdict = |node: &Target, reading: &Reading| {
+        judge(reading, &limits, memory.exchange(node, 9400, reading).as_ref()).verdict
+    };
+    assert_eq!(verdict(&node, &after), Verdict::Pass, "what was before the first scrape is history");
+    assert_eq!(verdict(&node, &before), Verdict::Pass);
+    assert_eq!(verdict(&node, &after), Verdict::Fail);
+    assert_eq!(verdict(&node, &after), Verdict::Pass, "nothing new");
+    assert_eq!(verdict(&node, &before), Verdict::Pass);
+    let rebuilt = Target { generation: "2".into(), ..node };
+    assert_eq!(verdict(&rebuilt, &after), Verdict::Pass, "another machine's counters are no measure");
+}
+
+#[tokio::test]
+async fn where_there_is_no_page_the_operator_says_whose_fault_that_is() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nDCGM_FI_DEV_GPU_TEMP{gpu=\"0\"} 4".to_vec();
+    for (port, evidence) in [
+        (closed, "cannot be reached: Connection refused"),
+        (
+            exporter(answer("500 Internal Server Error", "no host engine"), false).await,
+            "answers 500 Internal Server Error",
+        ),
+        (exporter(cut, false).await, "broke off"),
+        (exporter(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), true).await, "broke off"),
+    ] {
+        let spec = DcgmExporter { port, ..DcgmExporter::default() };
+        let observation = probe(spec.clone(), &Memory::default()).await;
+        assert_eq!(observation.verdict, Verdict::Inconclusive, "{evidence}");
+        assert!(observation.evidence.contains(evidence), "{}", observation.evidence);
+        let observation = probe(DcgmExporter { unreachable: Unreachable::Fail, ..spec }, &Memory::default()).await;
+        assert_eq!(observation.findings[0].name.as_str(), DOWN, "{evidence}");
+    }
+}
+
+#[tokio::test]
+async fn an_exporter_that_stalls_is_left_at_the_deadline() {
+    let page = page("dcgm4-healthy.prom");
+    let half = answer("200 OK", &page)[..2000].to_vec();
+    let port = exporter(half, true).await;
+    let spec = DcgmExporter { port, ..DcgmExporter::default() };
+    let observation =
+        run(&spec, &target("gpu-node-8", "127.0.0.1"), Duration::from_millis(300), &Memory::default()).await;
+    assert_eq!(observation.verdict, Verdict::Inconclusive);
+    assert!(observation.evidence.ends_with("does not answer within 300ms"), "{}", observation.evidence);
+}
+
+#[tokio::test]
+async fn a_page_without_end_is_not_read_to_its_end() {
+    let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    endless.resize(PAGE_BYTES + 4096, b'x');
+    let port = exporter(endless, true).await;
+    let observation = probe(DcgmExporter { port, ..DcgmExporter::default() }, &Memory::default()).await;
+    assert_eq!(observation.verdict, Verdict::Inconclusive);
+    assert!(observation.evidence.ends_with("sends more than 16777216 bytes"), "{}", observation.evidence);
+}
+
+#[tokio::test]
+async fn trouble_on_this_side_is_an_error() {
+    let spec = DcgmExporter { unreachable: Unreachable::Fail, ..DcgmExporter::default() };
+    let observation = run(&spec, &target("x", "no such name"), Duration::from_secs(60), &Memory::default()).await;
+    assert_eq!(observation.verdict, Verdict::Error, "{}", observation.evidence);
 }
