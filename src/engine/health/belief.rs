@@ -127,6 +127,12 @@ fn blames_the_node(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.device.is_empty())
 }
 
+/// Whether something was found that is not believed, and counts.
+pub fn is_counting(condition: &Condition) -> bool {
+    let is_seen = |standing: &Standing| standing.trust != Trust::Believed && standing.seen > 0;
+    condition.fails.is_some() || condition.standing.iter().any(is_seen)
+}
+
 fn is_in(reading: &Reading, finding: &Finding) -> bool {
     reading.findings.iter().any(|found| found.is_same(finding))
 }
@@ -174,13 +180,19 @@ impl Next {
                 None => {}
             }
         }
-        // A node that fails in another way than before is still the same failure, and that other way is what stands.
-        let is_other = |standing: &Standing| {
-            standing.trust == Trust::Suspected
-                && standing.finding.device.is_empty()
-                && !is_in(reading, &standing.finding)
-        };
-        self.condition.standing.retain(|standing| !is_other(standing));
+        // A node that fails in another way than before is still the same failure: no row of PASS goes on over it, and that
+        // other way is what stands.
+        let is_whole = blames_the_node(reading);
+        self.condition.standing.retain_mut(|standing| {
+            let is_other = is_whole && standing.finding.device.is_empty() && !is_in(reading, &standing.finding);
+            if is_other {
+                standing.missed = 0;
+                if standing.trust != Trust::Believed {
+                    standing.seen = 0;
+                }
+            }
+            !is_other || standing.trust != Trust::Suspected
+        });
     }
 
     /// In a prober fault what was counted so far is not worth anything.
@@ -198,7 +210,7 @@ impl Next {
             if !is_against(&standing.finding) {
                 return true;
             }
-            standing.missed = standing.missed.saturating_add(1);
+            (standing.seen, standing.missed) = (0, standing.missed.saturating_add(1));
             let is_cleared = standing.trust != Trust::Suspected && standing.missed >= policy.passes_before;
             if is_cleared {
                 cleared.push(standing.finding.clone());

@@ -96,11 +96,11 @@ fn take(turn: &mut Turn<'_>, run: &Probed, asker: Asker) -> Option<RunId> {
     let is_first = known.is_none();
     let before = known.cloned().unwrap_or_else(|| unknown(run, &instance, policy));
     let mut reading = belief::read(&before, &run.observation);
-    let fault = reading.verdict == Verdict::Fail && would_be_fault(turn.memory(), &before, is_first);
+    let would_be = would_be_fault(turn.memory(), &before, is_first).filter(|_| reading.verdict == Verdict::Fail);
+    let fault = would_be.is_some();
     if fault {
-        let (probed, suspect) = turn.memory().conditions().probed_and_suspect();
-        reading.set_aside =
-            Some(format!("{suspect} of {probed} nodes failed at once: taken for a fault of the prober"));
+        reading.set_aside = would_be;
+        forget_counts(turn);
     }
     let mut next = belief::next(&before, &reading, &run.observation, policy, fault, run.ended_at, turn.now());
     if is_first {
@@ -139,13 +139,31 @@ fn unknown(run: &Probed, instance: &Instance, policy: &CheckPolicy) -> Condition
     }
 }
 
-/// Whether the prober seems to be at fault with this FAIL counted in.
-fn would_be_fault(memory: &Memory, condition: &Condition, is_first: bool) -> bool {
+/// Why this FAIL is taken for a fault of the prober, with itself counted in, if it is.
+fn would_be_fault(memory: &Memory, condition: &Condition, is_first: bool) -> Option<String> {
     let (probed, suspect) = memory.conditions().probed_and_suspect();
     let is_new_node = is_first && memory.conditions().of(&condition.instance_id).next().is_none();
     let is_counted = memory.conditions().is_suspect(&condition.instance_id);
     let counts = condition.belief != Belief::Failing && !is_counted;
-    is_fault(probed + usize::from(is_new_node), suspect + usize::from(counts))
+    let (probed, suspect) = (probed + usize::from(is_new_node), suspect + usize::from(counts));
+    let why = || format!("{suspect} of {probed} nodes failed at once: taken for a fault of the prober");
+    is_fault(probed, suspect).then(why)
+}
+
+/// A fault begins: what was counted elsewhere is not worth anything either, however soon it ends again.
+fn forget_counts(turn: &mut Turn<'_>) {
+    if prober_fault(turn.memory()).is_some() {
+        return;
+    }
+    let counted: Vec<Condition> =
+        turn.memory().conditions().all().filter(|condition| belief::is_counting(condition)).cloned().collect();
+    for before in counted {
+        let Some(policy) = turn.settings().checks.get(&before.check) else { continue };
+        let next = belief::ripen(&before, policy, true, turn.now());
+        if next.condition != before {
+            turn.record(Change::Condition(Box::new(next.condition)));
+        }
+    }
 }
 
 fn keep(
