@@ -14,6 +14,7 @@ mod fetch;
 pub mod gpu;
 mod http;
 mod icmp;
+pub mod links;
 pub mod nvml;
 mod program;
 mod resolve;
@@ -62,8 +63,8 @@ pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
     pinger: icmp::Pinger,
-    /// What the exporters of the nodes showed last.
-    exporters: dcgm_exporter::Memory,
+    /// What the NVLinks of the nodes showed last.
+    links: links::Memory,
 }
 
 impl Prober {
@@ -75,8 +76,8 @@ impl Prober {
             Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
-            Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout).await,
+            Probe::Nvml(spec) => nvml::run(spec, target, &self.links, timeout).await,
         }
     }
 }
