@@ -13,7 +13,7 @@ fn a_machine_without_nvml_says_so_and_is_skipped() {
     let output = Command::new(env!("CARGO_BIN_EXE_remedyd")).arg("nvml-probe").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let answer: Answer = serde_json::from_slice(&output.stdout).unwrap();
-    let observation = observe(answer, &Nvml::default());
+    let observation = observe(answer, &Nvml::default(), |_| None);
     if Path::new("/dev/nvidiactl").exists() {
         assert_ne!(observation.verdict, Verdict::Skipped, "{}", observation.evidence);
     } else {

@@ -171,6 +171,22 @@ pub static KEYS: &[Key] = {
         key("checks.<name>.dns.type", "A, AAAA, CNAME, NS, PTR, SRV or TXT", Is(r#""A""#), r#""AAAA""#, "0.1", "Which of its records."),
         key("checks.<name>.dns.rcode", "NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP or REFUSED", Is(r#""NOERROR""#), r#""NXDOMAIN""#, "0.1", "How the server must say that it went; with NOERROR there must be a record of the type."),
         key("checks.<name>.dns.answers", "list of answers, with {address} and {name} for the node's", Means("any answer is well"), r#"["{address}"]"#, "0.1", "What must be among the answers, all of it."),
+        key("checks.<name>.command.argv", "list: absolute path, arguments", Required, r#"["/usr/local/lib/remedyd/check"]"#, "0.1", "The program that checks; it is told the instance as one JSON object on standard input. There is no shell. Its last line may be a JSON object with `verdict`; else exit status 0 is PASS, 1 and 2 FAIL, 3 and 75 INCONCLUSIVE, 77 SKIPPED, any other ERROR."),
+
+        key("checks.<name>.dcgm_exporter.port", "number", Is("9400"), "9401", "0.1", "Where the node's dcgm-exporter listens."),
+        key("checks.<name>.dcgm_exporter.path", "path", Is(r#""/metrics""#), r#""/gpu/metrics""#, "0.1", "The path of its metrics."),
+        key("checks.<name>.dcgm_exporter.unreachable", "inconclusive or fail", Is(r#""inconclusive""#), r#""fail""#, "0.1", "What an exporter means that does not answer, or answers with an error; `fail` is the finding `exporter_down`."),
+        key("checks.<name>.dcgm_exporter.conditions", "list of conditions", Means("all but `row_remap_pending`, each where there is a value for it"), r#"["xid", "double_bit_ecc"]"#, "0.1", "What is looked at: xid, double_bit_ecc, row_remap_failure, row_remap_pending, nvlink, temperature, throttling, gpu_count, recovery_action; each is a finding of that name. One that is named and has no value is INCONCLUSIVE."),
+        key("checks.<name>.dcgm_exporter.gpus", "number", Means("GPUs that are missing do not count"), "8", "0.1", "How many GPUs must answer (`gpu_count`)."),
+        key("checks.<name>.dcgm_exporter.nvlinks", "number", Means("links that are down do not count"), "18", "0.1", "How many NVLinks of each GPU must be up (`nvlink`): 12 on an A100, 18 from Hopper on, where all are wired."),
+        key("checks.<name>.dcgm_exporter.temperature_celsius", "number", Is("93"), "85", "0.1", "Above this a GPU is too hot (`temperature`)."),
+        key("checks.<name>.dcgm_exporter.ignore_xids", "list of numbers", Is("[]"), "[13, 31, 43, 45]", "0.1", "XIDs that are no finding (`xid`)."),
+
+        key("checks.<name>.nvml.instance", "instance", Means("the instance whose name is this machine's"), r#""i-7""#, "0.1", "Which instance this machine is. The check skips all others."),
+        key("checks.<name>.nvml.conditions", "list of conditions", Means("all but `row_remap_pending`, each where there is a value for it"), r#"["double_bit_ecc", "gpu_count"]"#, "0.1", "What is looked at: double_bit_ecc, row_remap_failure, row_remap_pending, nvlink, temperature, throttling, gpu_count, recovery_action; each is a finding of that name. One that is named and has no value is INCONCLUSIVE."),
+        key("checks.<name>.nvml.gpus", "number", Means("as many as NVML knows"), "8", "0.1", "How many GPUs must answer (`gpu_count`)."),
+        key("checks.<name>.nvml.nvlinks", "number", Means("links that are down do not count"), "18", "0.1", "How many NVLinks of each GPU must be up (`nvlink`): 12 on an A100, 18 from Hopper on, where all are wired."),
+        key("checks.<name>.nvml.temperature_celsius", "number", Is("93"), "85", "0.1", "Above this a GPU is too hot (`temperature`)."),
 
         key("rules.<name>.match", "list of matchers", Required, r#"['alertname="GPUFellOffBus"']"#, "0.1", "Which alerts the rule is about, in Alertmanager's words; all must match."),
         key("rules.<name>.for", "duration", Is(r#""0s""#), r#""2m""#, "0.1", "How long the alert must have fired."),

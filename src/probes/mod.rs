@@ -15,6 +15,7 @@ mod fetch;
 pub mod gpu;
 mod http;
 mod icmp;
+pub mod links;
 pub mod nvml;
 pub mod plan;
 mod program;
@@ -67,8 +68,8 @@ pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
     pinger: icmp::Pinger,
-    /// What the exporters of the nodes showed last.
-    exporters: dcgm_exporter::Memory,
+    /// What the NVLinks of the nodes showed last.
+    links: links::Memory,
 }
 
 impl Prober {
@@ -80,8 +81,8 @@ impl Prober {
             Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
-            Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout).await,
+            Probe::Nvml(spec) => nvml::run(spec, target, &self.links, timeout).await,
         }
     }
 }

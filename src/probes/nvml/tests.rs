@@ -3,19 +3,24 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::checks::gpu::Limits;
+use crate::config::checks::gpu::{Condition, Limits};
 use crate::domain::{InstanceId, Verdict};
 use crate::probes::command::tests::target;
 use crate::probes::gpu::Gpu;
 
 const LONG: Duration = Duration::from_secs(60);
 
+fn usual() -> Limits {
+    Limits::usual(&Condition::NVML)
+}
+
 fn hostname() -> String {
     std::fs::read_to_string(HOSTNAME).unwrap().trim().to_owned()
 }
 
 async fn shell(script: &str, timeout: Duration) -> Observation {
-    look(&Nvml::default(), Path::new("/bin/sh"), &["-c", script].map(str::to_owned), timeout).await
+    let answer = look(Path::new("/bin/sh"), &["-c", script].map(str::to_owned), timeout).await;
+    answer.map_or_else(|observation| observation, |answer| observe(answer, &Nvml::default(), |_| None))
 }
 
 fn answer(gpus: Vec<Gpu>) -> Answer {
@@ -49,7 +54,7 @@ fn only_the_instance_that_this_machine_is_is_looked_at() {
 
 #[tokio::test]
 async fn another_machine_is_skipped_with_the_reason() {
-    let observation = run(&Nvml::default(), &target("gpu-node-7", "10.0.0.7"), LONG).await;
+    let observation = run(&Nvml::default(), &target("gpu-node-7", "10.0.0.7"), &Memory::default(), LONG).await;
     assert_eq!(observation.verdict, Verdict::Skipped);
     assert!(observation.evidence.contains("and not gpu-node-7"), "{}", observation.evidence);
 }
@@ -90,11 +95,14 @@ async fn what_the_process_says_is_judged_as_a_scrape_is() {
 #[test]
 fn a_gpu_that_does_not_answer_is_missing() {
     let lost = Gpu { is_live: false, temperature_celsius: None, ..well("1") };
-    let observation = observe(answer(vec![well("GPU-a"), lost]), &Nvml::default());
+    let observation = observe(answer(vec![well("GPU-a"), lost]), &Nvml::default(), |_| None);
     assert_eq!(observation.findings, [Finding::new("gpu_count", "1 of 2 GPUs answer; silent: 1")]);
-    let eight = Nvml { limits: Limits { gpus: Some(8), ..Limits::default() }, ..Nvml::default() };
-    assert_eq!(observe(answer(Vec::new()), &eight).findings, [Finding::new("gpu_count", "0 of 8 GPUs answer")]);
-    assert_eq!(observe(answer(Vec::new()), &Nvml::default()).verdict, Verdict::Inconclusive);
+    let eight = Nvml { limits: Limits { gpus: Some(8), ..usual() }, ..Nvml::default() };
+    assert_eq!(
+        observe(answer(Vec::new()), &eight, |_| None).findings,
+        [Finding::new("gpu_count", "0 of 8 GPUs answer")]
+    );
+    assert_eq!(observe(answer(Vec::new()), &Nvml::default(), |_| None).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -104,6 +112,6 @@ fn where_nvml_says_nothing_it_is_told_why() {
         (NoAnswer::Local("no permission".to_owned()), Verdict::Error),
         (NoAnswer::Unknown("the driver is not loaded".to_owned()), Verdict::Inconclusive),
     ] {
-        assert_eq!(observe(Answer::None(why), &Nvml::default()).verdict, verdict);
+        assert_eq!(observe(Answer::None(why), &Nvml::default(), |_| None).verdict, verdict);
     }
 }
