@@ -1,13 +1,14 @@
 //! The configuration from outside: what ships, and every class of mistake with its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use remedyd::config::checks::findings;
 use remedyd::config::{Driver, Listen, Loaded, Overrides, Storage, load};
-use remedyd::domain::{AutoResolve, Mode};
-use remedyd::engine::settings::{Enforce, Retention, XidAction};
+use remedyd::domain::{AutoResolve, CheckKind, Mode};
+use remedyd::engine::settings::{Enforce, Retention, Rule, XidAction};
 
 /// A folder of configuration files.
 struct Folder(tempfile::TempDir);
@@ -114,9 +115,13 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     fs::write(folder.path("sd/a.json"), "[]").unwrap();
     fs::write(folder.path("sd/a.yml"), "[]").unwrap();
     fs::write(folder.path("netbox.token"), "s3cret\n").unwrap();
-    for name in
-        ["inventory.d/train-a.toml", "rules.d/10-together.toml", "rules.d/20-prometheus.toml", "catalog/xid.csv"]
-    {
+    for name in [
+        "inventory.d/train-a.toml",
+        "rules.d/10-together.toml",
+        "rules.d/20-prometheus.toml",
+        "rules.d/30-checks.toml",
+        "catalog/xid.csv",
+    ] {
         fs::create_dir_all(folder.path(name).parent().unwrap()).unwrap();
         fs::copy(shipped(name), folder.path(name)).unwrap();
     }
@@ -140,6 +145,69 @@ fn every_shipped_alert_has_exactly_one_shipped_rule() {
     let of_that_file: Vec<&str> = rules.keys().map(|id| id.as_str()).filter(|id| id.starts_with("prom-")).collect();
     used.sort_unstable();
     assert_eq!(used, of_that_file);
+}
+
+/// A finding of a check as the rules see it.
+fn matching_rules(kind: CheckKind, finding: &str) -> Vec<(String, Rule)> {
+    let rules = load_shipped().config.settings.rules.clone();
+    let value_of = |name: &str| match name {
+        "alertname" | "check" => "gpu-errors",
+        "kind" => kind.as_str(),
+        "finding" => finding,
+        "cluster" => "train-a",
+        "instance_id" => "i-7",
+        _ => "",
+    };
+    let matching = rules.iter().filter(|(_, rule)| rule.matchers.matches(value_of));
+    matching.map(|(id, rule)| (id.to_string(), rule.clone())).collect()
+}
+
+#[test]
+fn every_finding_of_a_check_has_exactly_one_shipped_rule() {
+    let mut used = BTreeSet::new();
+    for kind in CheckKind::ALL {
+        for finding in findings::of(kind) {
+            let matching = matching_rules(kind, finding);
+            let ids: Vec<&str> = matching.iter().map(|(id, _)| id.as_str()).collect();
+            assert_eq!(ids.len(), 1, "{} {finding}: {ids:?}", kind.as_str());
+            used.insert(ids[0].to_owned());
+        }
+    }
+    let rules = &load_shipped().config.settings.rules;
+    let of_that_file = rules.keys().map(ToString::to_string).filter(|id| id.starts_with("check-")).collect();
+    assert_eq!(used, of_that_file, "no rule is about nothing");
+    assert_eq!(matching_rules(CheckKind::Command, "of_the_sites_own").len(), 0);
+}
+
+#[test]
+fn findings_call_for_what_the_same_alerts_call_for() {
+    use CheckKind::{DcgmExporter, Dns, Http, Icmp, Nvml, Tcp};
+    use Mode::{HostAware, RebootVm};
+    let table = [
+        (Tcp, "refused", Some(RebootVm)),
+        (Http, "timeout", Some(RebootVm)),
+        (Icmp, "unreachable", Some(RebootVm)),
+        (Icmp, "loss", None),
+        (Http, "status", None),
+        (Http, "certificate", None),
+        (Dns, "timeout", None),
+        (Nvml, "hung", Some(RebootVm)),
+        (Nvml, "xid", Some(RebootVm)),
+        (DcgmExporter, "double_bit_ecc", Some(RebootVm)),
+        (DcgmExporter, "row_remap_failure", Some(HostAware)),
+        (DcgmExporter, "row_remap_pending", None),
+        (DcgmExporter, "nvlink", Some(RebootVm)),
+        (DcgmExporter, "gpu_count", Some(RebootVm)),
+        (DcgmExporter, "recovery_action", Some(RebootVm)),
+        (DcgmExporter, "throttling", Some(HostAware)),
+        (DcgmExporter, "temperature", Some(HostAware)),
+        (DcgmExporter, "exporter_down", None),
+    ];
+    for (kind, finding, mode) in table {
+        let (id, rule) = matching_rules(kind, finding).remove(0);
+        let enforce = if mode.is_some() { Enforce::Propose } else { Enforce::Off };
+        assert_eq!((rule.mode, rule.enforce), (mode, enforce), "{id}");
+    }
 }
 
 #[test]
@@ -222,6 +290,7 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[auth]\ntokens_file = \"credential:t\"", "2:15: auth.tokens_file: needs $CREDENTIALS_DIRECTORY"),
         ("[auth]\ntokens_file = \"credential:../t\"", "2:15: auth.tokens_file: `../t` is no name of a credential"),
         ("[sources.\"a b\"]", "1:10: sources.\"a b\": `a b` is no source name: 1 to 253 letters"),
+        ("[sources.checks]", "1:10: sources.checks: is the daemon's own name for what active checks find"),
         (
             "[sources.m]\nwatchdog = 'a=b'",
             "2:1: sources.m.watchdog: is not a known key; known in [sources.m]: `alertmanagers`",
@@ -334,7 +403,11 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "3:8: rules.r.mode: `evict_without_replacement` removes a node",
         ),
         ("[rules.r]\nRULEenforce = 'on'", "4:11: rules.r.enforce: `on` is none of off, shadow, propose, auto"),
-        ("[rules.r]\nRULEauto_resolve = 'probe'", "4:16: rules.r.auto_resolve: `probe` needs active checks"),
+        (
+            "[rules.r]\nRULEauto_resolve = 'probe'",
+            "4:16: rules.r.auto_resolve: \"probe\" needs a check that can pass, and there is no [checks.<id>]",
+        ),
+        ("[rules.r]\nRULEauto_resolve = 'no'", "4:16: rules.r.auto_resolve: `no` is none of alert, probe, never"),
         ("[rules.r]\nRULEfor = '5'", "4:7: rules.r.for: `5` is no duration"),
         (
             "[rules.r]\nRULEunless = ['a=b']",

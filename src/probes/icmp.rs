@@ -23,6 +23,11 @@ use crate::clock::Stopwatch;
 use crate::config::checks::Icmp;
 use crate::domain::{Finding, Observation};
 
+/// Whether this process may ping over IPv4 from here.
+pub fn may_ping() -> bool {
+    socket::may_open(packet::Family::V4)
+}
+
 /// One run.
 pub async fn run(pinger: &Pinger, spec: &Icmp, target: &Target, timeout: Duration) -> Observation {
     let watch = Stopwatch::start();

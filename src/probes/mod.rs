@@ -13,7 +13,7 @@ mod exposition;
 mod fetch;
 pub mod gpu;
 mod http;
-mod icmp;
+pub mod icmp;
 pub mod nvml;
 mod program;
 mod resolve;
