@@ -103,7 +103,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     let is_setting = |line: &str| line.starts_with("# [") || line.starts_with("# ") && line[2..].contains(" = ");
     let lines: Vec<&str> = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).collect();
     let out_of_comments = lines.iter().filter(|line| text.contains(&format!("# {line}\n"))).count();
-    assert_eq!(out_of_comments, 37, "{lines:#?}");
+    assert_eq!(out_of_comments, 69, "{lines:#?}");
     fs::write(folder.path("remedyd.toml"), lines.join("\n")).unwrap();
     fs::write(folder.path("tokens.toml"), format!("[tokens.a]\nrole = \"admin\"\nsha256 = \"{}\"\n", "0".repeat(64)))
         .unwrap();
@@ -127,6 +127,8 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     }
     let config = folder.load().unwrap().config;
     assert_eq!((config.drivers.len(), config.receivers.len(), config.tokens.unwrap().tokens.len()), (2, 1, 1));
+    let kinds: BTreeSet<CheckKind> = config.checks.values().map(|check| check.probe.kind()).collect();
+    assert_eq!(kinds, BTreeSet::from(CheckKind::ALL), "an example of every kind");
 }
 
 #[test]
@@ -378,6 +380,28 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "[notices.n.webhook]\nurl = \"http://x\"\nsecret = 1",
             "3:1: notices.n.webhook.secret: is not a known key; known in",
         ),
+        ("[checks.\"a b\"]", "1:9: checks.\"a b\": `a b` is no check"),
+        ("[checks.k]", "1:9: checks.k: needs its kind: a table such as [checks.k.tcp]; there are tcp, http, icmp"),
+        ("[checks.k]\nping = {}", "2:1: checks.k.ping: is not a known key; known in [checks.k]: `every`, `cron`, `zone`, `timeout`, `select`"),
+        ("[checks.k]\nicmp = {}\ntcp.port = 22", "2:1: checks.k.icmp: a check has one kind, and `tcp` is there already"),
+        ("[checks.k]\nicmp = {}\nevery = 30", "3:9: checks.k.every: must be a duration in quotes, such as"),
+        ("[checks.k]\nicmp = {}\nevery = \"99ms\"", "3:9: checks.k.every: must be at least 100ms"),
+        ("[checks.k]\nicmp = {}\nevery = \"1m\"\ncron = \"0 * * * *\"", "4:1: checks.k.cron: a check runs by `every` or by `cron`"),
+        ("[checks.k]\nicmp = {}\ncron = \"0 3 * *\"", "3:8: checks.k.cron: `0 3 * *` has 4 fields; it needs five"),
+        ("[checks.k]\nicmp = {}\ncron = \"60 3 * * *\"", "3:8: checks.k.cron: the minute `60` is not understood, or out of range"),
+        ("[checks.k]\nicmp = {}\nzone = \"UTC\"", "3:1: checks.k.zone: has no effect: only `cron` is read in a zone"),
+        ("[checks.k]\nicmp = {}\ncron = \"0 3 * * *\"\nzone = \"Mars\"", "4:8: checks.k.zone: this machine knows no zone `Mars`"),
+        ("[checks.k]\nicmp = {}\ntimeout = \"0s\"", "3:11: checks.k.timeout: must be longer than 0s"),
+        ("[checks.k]\nicmp = {}\nevery = \"1s\"\ntimeout = \"2s\"", "4:11: checks.k.timeout: a run may take 2s and the next one is due after 1s"),
+        ("[checks.k]\nicmp = {}\nselect = []", "3:10: checks.k.select: must hold at least one matcher"),
+        ("[checks.k]\nicmp = {}\nselect = ['pool=\"x\"', 'rack=\"r\"']", "3:23: checks.k.select: an instance has no label `rack`; there are instance_id, name"),
+        ("[checks.k]\nicmp = {}\nselect = ['pool=~\"(\"']", "3:11: checks.k.select: `(` is no regular expression"),
+        ("[checks.k]\nicmp = {}\nfailures_before = 0", "3:19: checks.k.failures_before: must be a whole number from 1 to 100, not 0"),
+        ("[checks.k]\nicmp = {}\npasses_before = 101", "3:17: checks.k.passes_before: must be a whole number from 1 to 100, not 101"),
+        ("[checks.k]\nicmp = {}\nseverity = \"page\"", "3:12: checks.k.severity: `page` is none of info, warning, critical"),
+        ("[checks.k]\nicmp = {}\nconcurrency = 0", "3:15: checks.k.concurrency: must be a whole number from 1 to 100000, not 0"),
+        ("[checks.k]\nicmp = {}\nretries = 1", "3:1: checks.k.retries: is not a known key"),
+        ("[limits.checks]\nconcurrency = 0", "2:15: limits.checks.concurrency: must be a whole number from 1 to 100000, not 0"),
         ("[server", "1:8: syntax: "),
         ("[policy]\nsoak = \"1m\"\nsoak = \"2m\"", "3:1: syntax: duplicate key"),
         ("ß = 1", "1:1: syntax: "),
@@ -448,6 +472,18 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             check_case(file, &[("remedyd.toml", MAIN), (file, &text)], expected);
         }
     }
+}
+
+#[test]
+fn a_rule_may_want_checks_to_pass_where_there_is_one() {
+    let rule = "[rules.r]\nmatch = ['a=b']\nmode = 'reboot_vm'\nauto_resolve = 'probe'\n";
+    let main = added_to_main("[checks.k]\nicmp = {}");
+    let folder = Folder::new(&[("remedyd.toml", &main), ("rules.d/a.toml", rule), ("inventory.d/a.toml", "")]);
+    let rules = &folder.load().unwrap().config.settings.rules;
+    assert_eq!(rules.values().map(|rule| rule.auto_resolve).collect::<Vec<_>>(), [AutoResolve::Probe]);
+    // A check that is there but wrong is one mistake, not two.
+    let main = added_to_main("[checks.k]\nicmp = {}\nevery = 1");
+    check_case("remedyd.toml", &[("remedyd.toml", &main), ("rules.d/a.toml", rule)], "3:9: checks.k.every: must be");
 }
 
 /// [`MAIN`] behind `text`, whose first table replaces its namesake key by key.
