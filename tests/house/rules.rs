@@ -47,7 +47,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 26] = [
+const CRATES: [(&str, &[&str]); 27] = [
     ("axum", &["http", "demo"]),
     // The probe `http` speaks over a connection of its own, which a client with a pool does not give.
     ("hyper", &["http", "probes"]),
