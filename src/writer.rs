@@ -245,12 +245,15 @@ impl<P: Port> Writer<P> {
         input: Input,
         reply: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), StoreError> {
-        if let Input::Delivered(delivery) = &input {
-            turn.alerts += delivery.reports.len() + delivery.dead.len();
+        match &input {
+            Input::Delivered(delivery) => turn.alerts += delivery.reports.len() + delivery.dead.len(),
+            Input::Probed { runs, .. } => turn.alerts += runs.len(),
+            _ => {}
         }
-        let past = self.port.past(&self.engine.wanted(&input))?;
+        let now = self.clock.now();
+        let past = self.port.past(&self.engine.wanted(now, &input))?;
         let kind = input.kind();
-        let step = self.engine.step(self.clock.now(), input, past);
+        let step = self.engine.step(now, input, past);
         self.port.stage(&cause, kind, &step.changes);
         turn.steps.push((step.changes, step.decisions));
         turn.effects.extend(step.effects);

@@ -123,7 +123,7 @@ impl Arena {
 
     /// One step; its rows are what the next one may ask for.
     fn step(&mut self, input: Input) -> Reply {
-        let past = self.rows.past(&self.engine.wanted(&input));
+        let past = self.rows.past(&self.engine.wanted(self.now, &input));
         let step = self.engine.step(self.now, input, past);
         for change in &step.changes {
             self.rows.write(change);

@@ -125,6 +125,7 @@ pub static KEYS: &[Key] = {
 
         key("limits.cluster.in_flight", "number from 1", Is("3"), "5", "0.1", "How many remediations of one cluster run at once; the smaller of both counts."),
         key("limits.cluster.in_flight_percent", "number from 1 to 100", Is("5"), "10", "0.1", "The same as a share of the cluster's instances; one is always allowed."),
+        key("limits.checks.concurrency", "number from 1", Is("1024"), "256", "0.1", "How many runs of active checks may be under way at once, of all checks together."),
 
         key("clusters.<name>.name", "text", Means("the cluster's id"), r#""Training A""#, "0.1", "What people call it; it stands for the id in Together's API."),
         key("clusters.<name>.act", "driver", Required, r#""rehearse""#, "0.1", "Which driver acts on its machines."),
@@ -136,6 +137,17 @@ pub static KEYS: &[Key] = {
         key("drivers.<name>.command.modes", "list of modes", Is(r#"["reboot_vm", "vm_only", "host_aware", "host_power_cycle", "evict_without_replacement"]"#), r#"["reboot_vm", "vm_only"]"#, "0.1", "What it can do; a mode that is lacking is skipped upwards."),
 
         key("notices.<name>.webhook.url", "URL", Required, r#""http://127.0.0.1:8080/remedyd""#, "0.1", "Who is told when a proposal opens, changes or ends."),
+
+        key("checks.<name>.every", "duration, at least 100ms", Is(r#""30s""#), r#""1m""#, "0.1", "Each instance is looked at once in this time, all of them spread over it."),
+        key("checks.<name>.cron", "cron expression, five fields, or @daily and the like", Means("it runs by `every`"), r#""30 3 * * *""#, "0.1", "At these times all instances are looked at in turn. 0 and 7 are Sunday; where day of month and day of week are both restricted, either is enough. A local time that a zone repeats counts once, one that it skips as much later as was skipped."),
+        key("checks.<name>.zone", "name of a zone", Is(r#""UTC""#), r#""Europe/London""#, "0.1", "Whose clocks `cron` is about."),
+        key("checks.<name>.timeout", "duration, not above every", Means("5s, or `every` where that is shorter"), r#""2s""#, "0.1", "How long a run may take; one that is not over then is killed, which is a finding of its own (`hung`)."),
+        key("checks.<name>.select", "list of matchers", Means("every instance"), r#"['pool="h100"']"#, "0.1", "Which instances it looks at, by their labels: instance_id, name, cluster, host, pool, provider_id and domain_<kind>."),
+        key("checks.<name>.failures_before", "number, 1 to 100", Is("3"), "2", "0.1", "How many FAIL in a row make a finding believed, so that it is an alert; and not before a whole round has shown whether other nodes fail as well."),
+        key("checks.<name>.passes_before", "number, 1 to 100", Is("2"), "3", "0.1", "How many PASS in a row clear it."),
+        key("checks.<name>.severity", "info, warning or critical", Is(r#""critical""#), r#""warning""#, "0.1", "The severity of its alerts."),
+        key("checks.<name>.concurrency", "number from 1", Is("128"), "16", "0.1", "How many of its runs may be under way at once."),
+
         key("checks.<name>.tcp.port", "port", Required, "22", "0.1", "Connects to this port of the node."),
         key("checks.<name>.tcp.banner", "regular expression", Means("a connection is enough"), r#""^SSH-2""#, "0.1", "What the first 4 KiB that the node sends must match, within the check's `timeout`: a kernel accepts for a program that hangs."),
         key("checks.<name>.http.url", "URL whose host is {address} or {name}", Required, r#""https://{name}:9400/metrics""#, "0.1", "Asks the node for this page, over a connection of its own, without a proxy; a redirect is a status and not followed."),
@@ -159,6 +171,22 @@ pub static KEYS: &[Key] = {
         key("checks.<name>.dns.type", "A, AAAA, CNAME, NS, PTR, SRV or TXT", Is(r#""A""#), r#""AAAA""#, "0.1", "Which of its records."),
         key("checks.<name>.dns.rcode", "NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP or REFUSED", Is(r#""NOERROR""#), r#""NXDOMAIN""#, "0.1", "How the server must say that it went; with NOERROR there must be a record of the type."),
         key("checks.<name>.dns.answers", "list of answers, with {address} and {name} for the node's", Means("any answer is well"), r#"["{address}"]"#, "0.1", "What must be among the answers, all of it."),
+        key("checks.<name>.command.argv", "list: absolute path, arguments", Required, r#"["/usr/local/lib/remedyd/check"]"#, "0.1", "The program that checks; it is told the instance as one JSON object on standard input. There is no shell. Its last line may be a JSON object with `verdict`; else exit status 0 is PASS, 1 and 2 FAIL, 3 and 75 INCONCLUSIVE, 77 SKIPPED, any other ERROR."),
+
+        key("checks.<name>.dcgm_exporter.port", "number", Is("9400"), "9401", "0.1", "Where the node's dcgm-exporter listens."),
+        key("checks.<name>.dcgm_exporter.path", "path", Is(r#""/metrics""#), r#""/gpu/metrics""#, "0.1", "The path of its metrics."),
+        key("checks.<name>.dcgm_exporter.unreachable", "inconclusive or fail", Is(r#""inconclusive""#), r#""fail""#, "0.1", "What an exporter means that does not answer, or answers with an error; `fail` is the finding `exporter_down`."),
+        key("checks.<name>.dcgm_exporter.conditions", "list of conditions", Means("all but `row_remap_pending`, each where there is a value for it"), r#"["xid", "double_bit_ecc"]"#, "0.1", "What is looked at: xid, double_bit_ecc, row_remap_failure, row_remap_pending, nvlink, temperature, throttling, gpu_count, recovery_action; each is a finding of that name. One that is named and has no value is INCONCLUSIVE."),
+        key("checks.<name>.dcgm_exporter.gpus", "number", Means("GPUs that are missing do not count"), "8", "0.1", "How many GPUs must answer (`gpu_count`)."),
+        key("checks.<name>.dcgm_exporter.nvlinks", "number", Means("links that are down do not count"), "18", "0.1", "How many NVLinks of each GPU must be up (`nvlink`): 12 on an A100, 18 from Hopper on, where all are wired."),
+        key("checks.<name>.dcgm_exporter.temperature_celsius", "number", Is("93"), "85", "0.1", "Above this a GPU is too hot (`temperature`)."),
+        key("checks.<name>.dcgm_exporter.ignore_xids", "list of numbers", Is("[]"), "[13, 31, 43, 45]", "0.1", "XIDs that are no finding (`xid`)."),
+
+        key("checks.<name>.nvml.instance", "instance", Means("the instance whose name is this machine's"), r#""i-7""#, "0.1", "Which instance this machine is. The check skips all others."),
+        key("checks.<name>.nvml.conditions", "list of conditions", Means("all but `row_remap_pending`, each where there is a value for it"), r#"["double_bit_ecc", "gpu_count"]"#, "0.1", "What is looked at: double_bit_ecc, row_remap_failure, row_remap_pending, nvlink, temperature, throttling, gpu_count, recovery_action; each is a finding of that name. One that is named and has no value is INCONCLUSIVE."),
+        key("checks.<name>.nvml.gpus", "number", Means("as many as NVML knows"), "8", "0.1", "How many GPUs must answer (`gpu_count`)."),
+        key("checks.<name>.nvml.nvlinks", "number", Means("links that are down do not count"), "18", "0.1", "How many NVLinks of each GPU must be up (`nvlink`): 12 on an A100, 18 from Hopper on, where all are wired."),
+        key("checks.<name>.nvml.temperature_celsius", "number", Is("93"), "85", "0.1", "Above this a GPU is too hot (`temperature`)."),
 
         key("rules.<name>.match", "list of matchers", Required, r#"['alertname="GPUFellOffBus"']"#, "0.1", "Which alerts the rule is about, in Alertmanager's words; all must match."),
         key("rules.<name>.for", "duration", Is(r#""0s""#), r#""2m""#, "0.1", "How long the alert must have fired."),

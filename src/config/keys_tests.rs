@@ -36,10 +36,19 @@ clusters.train-b.act = "vm"
 drivers.rehearse.dry_run = {}
 drivers.vm.command.argv = ["/bin/true"]
 notices.chat.webhook.url = "http://127.0.0.1:8081/"
+checks.ssh.every = "30s"
 checks.ssh.tcp.port = 2222
+checks.page.every = "30s"
 checks.page.http.url = "https://{address}/"
-checks.ping.icmp = {}
+checks.zone.every = "30s"
 checks.zone.dns.name = "site"
+checks.echo.every = "30s"
+checks.echo.icmp = {}
+checks.program.command.argv = ["/bin/true"]
+checks.gpus.dcgm_exporter = {}
+checks.local.nvml = {}
+checks.night.cron = "0 3 * * *"
+checks.night.tcp.port = 22
 "#;
 const FILES: [(&str, &str); 3] = [
     ("rules.d/a.toml", "rules.r.match = ['a=\"b\"']\nrules.r.mode = \"reboot_vm\"\n"),
@@ -82,8 +91,13 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["notices", ..] => "chat",
         ["checks", _, "tcp", ..] => "ssh",
         ["checks", _, "http", ..] => "page",
-        ["checks", _, "icmp", ..] => "ping",
         ["checks", _, "dns", ..] => "zone",
+        ["checks", _, "icmp", ..] => "echo",
+        ["checks", _, "cron" | "zone"] => "night",
+        ["checks", _, "command", ..] => "program",
+        ["checks", _, "dcgm_exporter", ..] => "gpus",
+        ["checks", _, "nvml", ..] => "local",
+        ["checks", ..] => "ssh",
         ["rules", ..] => "r",
         ["instances", ..] => "i-7",
         ["tokens", ..] => "ann",

@@ -159,6 +159,10 @@ impl Loader<'_> {
         let tree = doc.parse();
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
 
+        for path in main.checks.values().filter_map(|check| check.probe.file()) {
+            // So that it counts for the digest and is watched; what is wrong with it was said when it was read.
+            let _ = self.files.read(path);
+        }
         let inventory = self.read_globs(&main.inventory.files);
         let mut discovered = self.read_globs(&main.inventory.file_sd);
         let http_sd = self.read_http_sd(&main, credentials, &mut discovered);
@@ -196,6 +200,7 @@ impl Loader<'_> {
             drivers: main.drivers,
             receivers: main.receivers,
             checks: Arc::new(main.checks),
+            checks_limits: main.checks_limits,
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,

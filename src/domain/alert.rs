@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, ClusterId, DeadLetterId, Identity, InstanceId, Labels, RemediationId, SourceId, Timestamp};
+use super::{
+    AlertId, ClusterId, DeadLetterId, Identity, InstanceId, Labels, RemediationId, RunId, SourceId, Timestamp,
+};
 
 /// What we believe about an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +103,9 @@ pub struct Alert {
     pub last_seen_at: Timestamp,
     /// The last remediation that it was linked to.
     pub remediation_id: Option<RemediationId>,
+    /// The run of the check that found it, where it is no alert of a source but a finding of a check.
+    #[serde(default)]
+    pub run_id: Option<RunId>,
 }
 
 /// Where an alert belongs.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{CheckId, FindingName, InstanceId, Timestamp};
 
+/// The built-in source of alerts that are findings of checks; no configured source may have its name.
+pub const SOURCE: &str = "checks";
+
 /// What a check does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -44,5 +44,5 @@ pub use remediation::{
     Alias, AutoResolve, Due, DueWhy, Failure, FailureCode, Link, Record, Remediation, Review, State, Target,
     Transition, Trigger,
 };
-pub use run::{Belief, Condition, Run, RunWhy, Standing, Streak};
+pub use run::{Belief, Condition, Run, RunWhy, Standing, Streak, Trust};
 pub use time::Timestamp;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{Annotation, Severity};
 use super::{
     AlertId, Attempt, ClusterId, EffectId, HostId, Identity, Instance, InstanceId, Labels, Mode, RemediationId, RuleId,
-    SourceId, Timestamp,
+    RunId, SourceId, Timestamp,
 };
 
 /// Where a remediation stands. Names and order as in Together's API.
@@ -114,23 +114,26 @@ impl Trigger {
 }
 
 /// What may resolve a waiting remediation without a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutoResolve {
     /// Its linked alerts, once all are clear for `compact_ttl`.
     Alert,
+    /// The same, and then every check of the instance, which is run for that and must pass.
+    Probe,
     /// Nothing.
     Never,
 }
 
 impl AutoResolve {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Alert, Self::Never];
+    /// All, the most lenient first: of several rules the strictest counts.
+    pub const ALL: [Self; 3] = [Self::Alert, Self::Probe, Self::Never];
 
     /// The name in rules and in our own API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Alert => "alert",
+            Self::Probe => "probe",
             Self::Never => "never",
         }
     }
@@ -204,8 +207,11 @@ pub struct Remediation {
     pub rule: Option<RuleId>,
     /// What may resolve it by itself.
     pub auto_resolve: AutoResolve,
-    /// The alert that opened it.
+    /// The alert that opened it; nothing where only checks did.
     pub opened_by: Option<AlertId>,
+    /// The first run of a check whose finding is linked to it.
+    #[serde(default)]
+    pub opened_by_run: Option<RunId>,
     /// The id that the client gave it.
     pub alias: Option<String>,
     /// Linked alerts beyond [`Link::KEPT`], which are counted only.
@@ -263,6 +269,8 @@ pub enum DueWhy {
     Start,
     /// A driver that was not ready, or a question that found no answer, is tried again.
     Retry,
+    /// Its checks have not cleared yet: they are run again.
+    Recheck,
     /// `soak` has passed: its alerts are looked at once more.
     Soak,
     /// `verify_within`: it fails.
@@ -271,7 +279,8 @@ pub enum DueWhy {
 
 impl DueWhy {
     /// Every reason.
-    pub const ALL: [Self; 6] = [Self::Resolve, Self::Expire, Self::Start, Self::Retry, Self::Soak, Self::VerifyWithin];
+    pub const ALL: [Self; 7] =
+        [Self::Resolve, Self::Expire, Self::Start, Self::Retry, Self::Recheck, Self::Soak, Self::VerifyWithin];
 
     /// The name in our own API.
     pub const fn as_str(self) -> &'static str {
@@ -280,6 +289,7 @@ impl DueWhy {
             Self::Expire => "expire",
             Self::Start => "start",
             Self::Retry => "retry",
+            Self::Recheck => "recheck",
             Self::Soak => "soak",
             Self::VerifyWithin => "verify_within",
         }

@@ -9,7 +9,7 @@ use super::{CheckId, ClusterId, InstanceId, RunId, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunWhy {
-    /// Its verdict, or what was found, differs from the run before.
+    /// Its verdict, or what was found, differs from the run before. A first run that passes is no news.
     Changed,
     /// It made a condition flip: its findings became alerts, or went.
     Flipped,
@@ -69,7 +69,7 @@ pub struct Run {
 }
 
 /// What we believe about an instance because of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Belief {
     /// There was no PASS and not enough FAIL so far.
@@ -93,6 +93,15 @@ impl Belief {
         }
     }
 
+    /// The value of the label `belief` in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Failing => "failing",
+        }
+    }
+
     /// Reads the name that [`Belief::as_str`] gives.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|belief| belief.as_str() == text)
@@ -104,6 +113,8 @@ impl Belief {
 pub struct Condition {
     /// Which check.
     pub check: CheckId,
+    /// What it does.
+    pub kind: CheckKind,
     /// Which instance.
     pub instance_id: InstanceId,
     /// Its cluster.
@@ -118,9 +129,9 @@ pub struct Condition {
     pub verdict: Verdict,
     /// When that run ended.
     pub verdict_at: Timestamp,
-    /// The last run that is kept as a row.
-    pub run_id: RunId,
-    /// FAIL runs in a row that counted; nothing where the last run that counted was a PASS, or none has.
+    /// The last run that is kept as a row; nothing where all of them passed.
+    pub run_id: Option<RunId>,
+    /// Runs in a row that blamed the node as a whole and counted; nothing where the last one that counted did not.
     pub fails: Option<Streak>,
     /// What was found and is not cleared, believed or not.
     pub standing: Vec<Standing>,
@@ -142,14 +153,37 @@ impl Condition {
 pub struct Standing {
     /// What is wrong, as it was seen first.
     pub finding: Finding,
-    /// Whether it is believed, so that it is an alert.
-    pub is_believed: bool,
-    /// Runs in a row that spoke against what is believed of it.
-    pub against: u32,
+    /// What we make of it.
+    pub trust: Trust,
+    /// FAIL runs in a row that found it; counted only until it is believed.
+    pub seen: u32,
+    /// PASS runs in a row since it was last found.
+    pub missed: u32,
     /// When the first run ended that found it.
     pub since: Timestamp,
-    /// The run because of which it is believed.
-    pub run_id: Option<RunId>,
+}
+
+/// What we make of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// It was not found often enough, or not for long enough.
+    Suspected,
+    /// It is an alert.
+    Believed,
+    /// It is an alert about the machine that was here before: it opens nothing, and is not clear either.
+    Doubted,
+}
+
+impl Trust {
+    /// The name in our own API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Believed => "believed",
+            Self::Doubted => "doubted",
+        }
+    }
 }
 
 /// Runs in a row.

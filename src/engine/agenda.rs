@@ -6,7 +6,7 @@ use super::{SYSTEM, guard, health, holds, plan, remediation, retention};
 use crate::domain::{ClusterId, DueWhy, RemediationId, State};
 
 /// How many deadlines one step takes; the writer comes again at once while more are due.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 
 /// Does what is due.
 pub fn tick(turn: &mut Turn<'_>) {
@@ -39,6 +39,7 @@ fn remediation_due(turn: &mut Turn<'_>, id: RemediationId) {
         DueWhy::Expire => remediation::expire(turn, id),
         DueWhy::Start => start(turn, id),
         DueWhy::Retry => plan::retry(turn, id),
+        DueWhy::Recheck => plan::recheck(turn, id),
         DueWhy::Soak => plan::soaked(turn, id),
         DueWhy::VerifyWithin => plan::too_late(turn, id),
     }

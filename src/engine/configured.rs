@@ -38,6 +38,7 @@ pub fn take(turn: &mut Turn<'_>, configured: Configured) {
     for cluster in gone {
         turn.record(Change::ClusterGone(cluster));
     }
+    health::recheck(turn);
     health::rejoin(turn);
     let troubled: Vec<InstanceId> = turn.memory().troubled().chain(turn.memory().held().keys()).cloned().collect();
     turn.touched.extend(troubled);

@@ -3,13 +3,14 @@
 //! An effect is also a row. It is written as pending in the batch that decides it, leaves only after that batch is on
 //! disk, and is removed by the input that reports its result; a start asks again for everything that is still pending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::input::LookPurpose;
 use crate::domain::{
-    DriverId, EffectId, Identity, Mode, NoticeId, RemediationId, SourceId, State, Step, Target, Timestamp, Trigger,
+    CheckId, DriverId, EffectId, Identity, InstanceId, Mode, NoticeId, RemediationId, SourceId, State, Step, Target,
+    Timestamp, Trigger,
 };
 
 /// One thing to do.
@@ -29,7 +30,7 @@ pub struct Effect {
 pub enum EffectKind {
     /// Call a driver: `executors/`.
     Call(Call),
-    /// Read a source's Alertmanagers: `sources/`.
+    /// Read a source's Alertmanagers and run checks: `sources/`, `probes/`.
     Look(Look),
     /// Tell people: `notices/`.
     Notify(Notice),
@@ -83,7 +84,7 @@ impl CallVerb {
     }
 }
 
-/// One reading of the Alertmanagers of some sources.
+/// One reading of the Alertmanagers of some sources, and one run of some checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// For which remediation.
@@ -92,6 +93,18 @@ pub struct Look {
     pub purpose: LookPurpose,
     /// Which alerts are looked for, by the source that knows them.
     pub wanted: BTreeMap<SourceId, Vec<Identity>>,
+    /// Which checks are run, and where; nothing where none is.
+    #[serde(default)]
+    pub checks: Option<ChecksOf>,
+}
+
+/// Checks of one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksOf {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// Which.
+    pub checks: BTreeSet<CheckId>,
 }
 
 /// One message to one receiver.

@@ -49,12 +49,14 @@ pub enum Input {
         /// The machine's boot id after the act, where the backend tells.
         boot_id: Option<String>,
     },
-    /// A source's Alertmanagers were read, as a [`super::Look`] asked.
+    /// A source's Alertmanagers were read, and checks run, as a [`super::Look`] asked.
     Looked {
         /// The effect that is answered.
         effect_id: EffectId,
         /// Those of the wanted identities that are there, silenced or not; or why the source could not be read.
         found: Result<Vec<Sighting>, String>,
+        /// What the checks came to that were to be run.
+        runs: Vec<Probed>,
     },
     /// A notice was delivered, or given up.
     Notified {
@@ -270,14 +272,18 @@ pub struct Selector {
     pub remediation: String,
 }
 
-/// Why a source is being read.
+/// Why a source is being read, and why checks are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LookPurpose {
     /// Before the act: does the evidence still stand?
     Validate,
+    /// After it, while checks have not cleared: what do they say?
+    Recheck,
     /// After it: is it really gone?
     Verify,
+    /// Before a waiting remediation resolves itself by `auto_resolve = "probe"`: do all checks of the instance pass?
+    Resolve,
 }
 
 /// One wanted alert that a source's Alertmanagers show.

@@ -28,6 +28,7 @@ mod policy;
 pub mod refusal;
 mod remediation;
 mod retention;
+mod said;
 pub mod settings;
 pub mod signs;
 #[cfg(test)]
@@ -41,7 +42,7 @@ use std::sync::Arc;
 
 use authority::{check_text, require};
 pub use change::Change;
-pub use effect::{Call, CallVerb, Effect, EffectKind, Look, Notice, NoticeEvent};
+pub use effect::{Call, CallVerb, ChecksOf, Effect, EffectKind, Look, Notice, NoticeEvent};
 use ids::IdSource;
 pub use input::{
     Command, Configured, DeadReport, Delivery, Input, LookPurpose, Report, ReportStatus, Selector, Sighting,
@@ -53,7 +54,9 @@ pub use settings::Settings;
 use turn::Turn;
 pub use turn::{Decision, Made};
 
-use crate::domain::{ClusterId, EffectId, Record, RemediationId, Timestamp};
+use health::Asker;
+
+use crate::domain::{ClusterId, EffectId, Probed, Record, RemediationId, Timestamp};
 
 /// The principal of everything that the engine does by itself.
 pub const SYSTEM: &str = "remedyd";
@@ -115,20 +118,28 @@ impl Engine {
         (self.memory.places_taken(cluster), cap)
     }
 
-    /// The stored rows that [`Engine::step`] needs to see for this input.
-    pub fn wanted(&self, input: &Input) -> Vec<PastKey> {
+    /// Why the prober seems to be at fault, if it does: what fails then opens nothing.
+    pub fn prober_fault(&self) -> Option<String> {
+        health::prober_fault(&self.memory)
+    }
+
+    /// The stored rows that [`Engine::step`] needs to see for this input at this time.
+    pub fn wanted(&self, now: Timestamp, input: &Input) -> Vec<PastKey> {
+        let by_runs = |runs| match &self.settings {
+            Some(settings) => health::wanted_by_runs(&self.memory, settings, runs),
+            None => Vec::new(),
+        };
         match input {
             Input::Delivered(delivery) => health::wanted(&self.memory, delivery),
+            Input::Probed { runs, .. } | Input::Looked { runs, .. } => by_runs(runs),
+            Input::Tick => health::wanted_by_time(&self.memory, now),
             Input::Asked(_, command) => commands::wanted(command),
             Input::Restored { .. }
             | Input::Configured(_)
             | Input::Started
-            | Input::Probed { .. }
             | Input::Acted { .. }
-            | Input::Looked { .. }
             | Input::Notified { .. }
-            | Input::Checkpointed { .. }
-            | Input::Tick => Vec::new(),
+            | Input::Checkpointed { .. } => Vec::new(),
         }
     }
 
@@ -152,7 +163,10 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
         Input::Configured(configured) => configured::take(turn, *configured),
         Input::Started => restart(turn, &std::mem::take(inherited)),
         Input::Delivered(delivery) => return health::deliver(turn, delivery),
-        Input::Probed { runs, on_demand } => return health::probed(turn, runs, on_demand),
+        Input::Probed { runs, on_demand } => {
+            let asker = if on_demand { Asker::Person } else { Asker::Schedule };
+            return health::probed(turn, &runs, asker);
+        }
         Input::Asked(principal, command) => {
             return commands::take(turn, &principal, command).unwrap_or_else(Reply::Refused);
         }
@@ -161,16 +175,11 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
                 plan::acted(turn, &call, plan::Answer { outcome, detail, generation, boot_id });
             }
         }
-        Input::Looked { effect_id, found } => {
+        Input::Looked { effect_id, found, runs } => {
+            // Whoever waited for them: they are evidence.
+            health::probed(turn, &runs, Asker::Remediation);
             if let Some(EffectKind::Look(look)) = settled(turn, effect_id) {
-                match look.purpose {
-                    LookPurpose::Validate => {
-                        if plan::validated(turn, &look, found) {
-                            agenda::start(turn, look.remediation_id);
-                        }
-                    }
-                    LookPurpose::Verify => plan::verified(turn, look.remediation_id, found),
-                }
+                looked(turn, &look, found, &runs);
             }
         }
         Input::Notified { effect_id, failure: _ } => {
@@ -180,6 +189,21 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
         Input::Tick => agenda::tick(turn),
     }
     Reply::Done
+}
+
+/// Somebody looked, as a remediation asked.
+fn looked(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, String>, runs: &[Probed]) {
+    let said = health::say(turn.memory(), look, runs);
+    match look.purpose {
+        LookPurpose::Validate => {
+            if plan::validated(turn, look, found, &said) {
+                agenda::start(turn, look.remediation_id);
+            }
+        }
+        LookPurpose::Recheck => plan::rechecked(turn, look.remediation_id, &said),
+        LookPurpose::Verify => plan::verified(turn, look.remediation_id, found, &said),
+        LookPurpose::Resolve => remediation::probed(turn, look.remediation_id, &said),
+    }
 }
 
 /// Removes a pending effect, and says what it was where the result is still waited for. A repeat, or the result of
@@ -224,7 +248,9 @@ fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
 /// Lets everybody look again whom the input concerned, until nobody is left.
 fn settle(turn: &mut Turn<'_>) {
     loop {
-        if let Some(instance) = turn.touched.pop_first() {
+        if let Some(instance) = turn.repaired.pop_first() {
+            health::spend(turn, &instance);
+        } else if let Some(instance) = turn.touched.pop_first() {
             policy::evaluate(turn, &instance);
         } else if let Some(remediation) = turn.stirred.pop_first() {
             remediation::sync_links(turn, remediation);

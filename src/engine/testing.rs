@@ -43,6 +43,7 @@ pub fn alert(name: &str) -> Alert {
         cleared_at: None,
         last_seen_at: at(0),
         remediation_id: None,
+        run_id: None,
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Turn<'a> {
     pub touched: BTreeSet<InstanceId>,
     /// Remediations whose links or times changed.
     pub stirred: BTreeSet<RemediationId>,
+    /// Instances whose repair was just done.
+    pub repaired: BTreeSet<InstanceId>,
     /// Clusters in which a place in flight may be free.
     pub freed: BTreeSet<ClusterId>,
 }
@@ -75,6 +77,7 @@ impl<'a> Turn<'a> {
             past,
             touched: BTreeSet::new(),
             stirred: BTreeSet::new(),
+            repaired: BTreeSet::new(),
             freed: BTreeSet::new(),
         }
     }

@@ -80,6 +80,7 @@ pub(super) fn alert() -> Alert {
         cleared_at: None,
         last_seen_at: at(6),
         remediation_id: None,
+        run_id: None,
     }
 }
 
@@ -135,6 +136,7 @@ pub(super) fn proposal() -> Record {
         rule: RuleId::parse("xid").ok(),
         auto_resolve: AutoResolve::Alert,
         opened_by: Some(alert().id),
+        opened_by_run: None,
         alias: None,
         links_omitted: 0,
         raised_at: None,
@@ -197,6 +199,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         drivers: Default::default(),
         receivers: Default::default(),
         checks: Default::default(),
+        checks_limits: Default::default(),
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
         instances: vec![instance()],

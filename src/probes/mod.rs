@@ -4,16 +4,26 @@
 //! says FAIL only where the node is to blame: what goes wrong on our side is ERROR, and what cannot run here is SKIPPED.
 
 mod blame;
+pub mod board;
 mod certificate;
 mod command;
 mod connect;
-mod dcgm_exporter;
+pub mod dcgm_exporter;
 mod dns;
+mod exposition;
+mod fetch;
+pub mod gpu;
 mod http;
 mod icmp;
-mod nvml;
+pub mod links;
+pub mod nvml;
+pub mod plan;
+mod program;
 mod resolve;
+pub mod runner;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::time::Duration;
@@ -58,6 +68,8 @@ pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
     pinger: icmp::Pinger,
+    /// What the NVLinks of the nodes showed last.
+    links: links::Memory,
 }
 
 impl Prober {
@@ -69,8 +81,8 @@ impl Prober {
             Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
             Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
-            Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout).await,
+            Probe::Nvml(spec) => nvml::run(spec, target, &self.links, timeout).await,
         }
     }
 }

@@ -69,6 +69,7 @@ pub fn alert(n: u32, episode: u32) -> Alert {
         cleared_at: None,
         last_seen_at: at(i64::from(n)),
         remediation_id: Some(remediation_id(n)),
+        run_id: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub fn remediation(n: u32) -> Remediation {
         rule: Some(RuleId::parse("gpu").unwrap()),
         auto_resolve: AutoResolve::Alert,
         opened_by: Some(alert(n, 1).id),
+        opened_by_run: None,
         alias: None,
         links_omitted: 0,
         raised_at: None,
@@ -196,6 +198,7 @@ pub fn effect(n: u32) -> Effect {
             remediation_id: remediation_id(n),
             purpose: LookPurpose::Verify,
             wanted: BTreeMap::from([(SourceId::parse("main").unwrap(), vec![alert(n, 1).identity])]),
+            checks: None,
         }),
     }
 }
@@ -232,6 +235,7 @@ fn finding() -> Finding {
 pub fn condition(n: u32) -> Condition {
     Condition {
         check: check_id(n),
+        kind: CheckKind::DcgmExporter,
         instance_id: instance_id(n),
         cluster_id: cluster_id("train-a"),
         generation: "g1".to_owned(),
@@ -239,15 +243,9 @@ pub fn condition(n: u32) -> Condition {
         since: at(i64::from(n)),
         verdict: Verdict::Fail,
         verdict_at: at(i64::from(n)),
-        run_id: run(n).id,
+        run_id: Some(run(n).id),
         fails: Some(Streak { count: 3, since: at(1) }),
-        standing: vec![Standing {
-            finding: finding(),
-            is_believed: true,
-            against: 0,
-            since: at(1),
-            run_id: Some(run(n).id),
-        }],
+        standing: vec![Standing { finding: finding(), trust: Trust::Believed, seen: 3, missed: 0, since: at(1) }],
         spent: Vec::new(),
         ripe_at: None,
     }

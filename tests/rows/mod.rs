@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use remedyd::domain::{
-    Alert, ClusterId, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Pause, Record, Remediation,
-    RemediationId, Transition,
+    Alert, ClusterId, Condition, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Pause, Record,
+    Remediation, RemediationId, Run, RunId, Transition,
 };
 use remedyd::engine::{Change, Past, PastKey};
 
@@ -185,6 +185,23 @@ impl Rows {
         })
     }
 
+    /// The runs that are kept, oldest first.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.of_kind(RUN).filter_map(run)
+    }
+
+    pub fn run(&self, id: RunId) -> Option<&Run> {
+        self.latest.get(&(RUN, id.as_bytes().to_vec())).and_then(run)
+    }
+
+    /// What checks make us believe, by check and instance.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.of_kind(CONDITION).filter_map(|change| match change {
+            Change::Condition(row) => Some(&**row),
+            _ => None,
+        })
+    }
+
     /// Whether a row says what keeps this instance from getting what policy wants.
     pub fn is_held(&self, instance: &InstanceId) -> bool {
         self.latest.contains_key(&(HELD, instance.as_str().as_bytes().to_vec()))
@@ -223,6 +240,13 @@ impl Rows {
 fn alert(change: &Change) -> Option<&Alert> {
     match change {
         Change::Alert(row) => Some(row),
+        _ => None,
+    }
+}
+
+fn run(change: &Change) -> Option<&Run> {
+    match change {
+        Change::Run(row) => Some(row),
         _ => None,
     }
 }

@@ -231,7 +231,7 @@ impl Night {
     }
 
     fn turn(&mut self, input: Input, mut sender: Option<Coming>) {
-        let past = self.rows.past(&self.engine.wanted(&input));
+        let past = self.rows.past(&self.engine.wanted(self.now, &input));
         let Step { changes, mut effects, reply, .. } = self.engine.step(self.now, input, past);
         if self.bug == Some(Bug::LeavesBeforeCommit) {
             effects.drain(..).for_each(|effect| self.leaves(effect));
@@ -293,7 +293,7 @@ impl Night {
                     let stands: BTreeSet<Identity> = self.firing.keys().map(|name| identity(name)).collect();
                     let wanted = look.wanted.values().flatten().filter(|identity| stands.contains(identity));
                     let found = Ok(wanted.map(|identity| Sighting { identity: *identity, muted: false }).collect());
-                    self.turn(Input::Looked { effect_id: effect.id, found }, None);
+                    self.turn(Input::Looked { effect_id: effect.id, found, runs: Vec::new() }, None);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The words that stories are told in.
 
+mod checks;
 #[path = "../rows/mod.rs"]
 mod rows;
 mod world;
@@ -47,6 +48,8 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         "rule" => rule(world, line),
         "fires" | "resolves" => world.deliver(words.split(|word| *word == "&")),
         "again" => world.deliver_again(),
+        "check" => world.checks(rest),
+        "run" => world.run(rest.split(|word| *word == "&")),
         "approve" | "reject" | "cancel" | "abort" => world.review(verb, rest),
         "create" => world.create(rest),
         "hold" => world.hold(rest),
@@ -58,7 +61,7 @@ fn one(world: &mut World, line: &str) -> Result<(), String> {
         }
         "enable" => world.enable(),
         "refused" => world.refused(&rest.join(" ")),
-        "look" => world.answer_look(rest[0]),
+        "look" => world.answer_look(rest),
         "driver" => world.answer_call(rest),
         "restart" => {
             world.restart();
@@ -125,6 +128,7 @@ fn rule(world: &mut World, line: &str) -> Result<(), String> {
                 }
             }
             "auto_resolve" if value == "never" => rule.auto_resolve = AutoResolve::Never,
+            "auto_resolve" if value == "probe" => rule.auto_resolve = AutoResolve::Probe,
             other => return Err(format!("no rule key {other}")),
         }
     }
@@ -138,15 +142,27 @@ fn rule(world: &mut World, line: &str) -> Result<(), String> {
 /// `expect i-7 held cooldown`, `expect i-7 records=2`, `expect alert NAME STATE`, `expect call act`, `expect acts=1`,
 /// `expect look`, `expect idle`, `expect notices=3`, `expect open NAME STATE`, where `nothing` means that no episode is.
 ///
-/// Of a remediation: `detail=` a part of why it failed, `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
+/// Of checks: `expect ssh i-7 FAILING`, `expect ssh i-7 unprobed`, `expect fault`, `expect no fault`, `expect runs=3`,
+/// `expect look ssh,gpu`: the checks that the waiting look has run. An alert of one node is called `ssh@i-7`.
+///
+/// Of a remediation: `run=ssh`, it was opened by a kept FAIL run of that check; `detail=` a part of why it failed, `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
 fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
     match words {
         ["alert", name, state] => same("the alert", world.alert_state(name), (*state).to_owned()),
         ["open", name, state] => same("the open episode", world.open_episode(name), (*state).to_owned()),
         ["call", verb] => same("the waiting call", world.waiting_call(), Some((*verb).to_owned())),
+        ["look", checks] => same("the checks of the waiting look", world.waiting_checks().as_str(), checks),
+        ["fault"] => same("whether the prober seems to be at fault", world.fault(), true),
+        ["no", "fault"] => same("whether the prober seems to be at fault", world.fault(), false),
         ["look"] => same("whether a look is waiting", world.waiting_look(), true),
         ["idle"] => same("waiting calls and looks", (world.waiting_call(), world.waiting_look()), (None, false)),
         [count] if count.starts_with("acts=") => same("acts so far", format!("acts={}", world.acts()), (*count).into()),
+        [count] if count.starts_with("runs=") => {
+            same("runs that are kept", format!("runs={}", world.runs()), (*count).into())
+        }
+        [check, instance, belief @ ("UNKNOWN" | "HEALTHY" | "FAILING" | "unprobed")] => {
+            same("what is believed", world.belief(check, instance).as_str(), *belief)
+        }
         [count] if count.starts_with("notices=") => {
             same("notices so far", format!("notices={}", world.notices()), (*count).into())
         }
@@ -176,6 +192,9 @@ fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
                         if mode.is_heavier_than(row.mode) {
                             return Err(format!("the mode: {}, lighter than {mode}", row.mode));
                         }
+                    }
+                    Some(("run", check)) => {
+                        same("the run that opened it", world.opened_by(&row), Some(check.to_owned()))?
                     }
                     Some(("version", n)) => same("the version", row.version.to_string().as_str(), n)?,
                     Some(("because", why)) => {

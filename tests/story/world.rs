@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use remedyd::domain::{
-    AlertState, Cluster, ClusterId, DriverId, Held, HostId, Identity, Instance, InstanceId, Labels, Link, Mode,
+    Alert, AlertState, Cluster, ClusterId, DriverId, Held, HostId, Identity, Instance, InstanceId, Labels, Link, Mode,
     NoticeId, Outcome, Principal, Remediation, SourceId, State, Timestamp, Transition,
 };
 use remedyd::engine::memory::Memory;
@@ -21,14 +21,14 @@ use super::{duration, pairs};
 const START: i64 = 1_800_000_000_000_000;
 
 pub struct World {
-    engine: Engine,
-    now: Timestamp,
+    pub(super) engine: Engine,
+    pub(super) now: Timestamp,
     start: Timestamp,
-    settings: Settings,
+    pub(super) settings: Settings,
     clusters: Vec<Cluster>,
-    instances: BTreeMap<InstanceId, Instance>,
-    rows: Rows,
-    waiting: VecDeque<Effect>,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) rows: Rows,
+    pub(super) waiting: VecDeque<Effect>,
     acts: usize,
     notices: usize,
     started: BTreeMap<Identity, Timestamp>,
@@ -70,8 +70,8 @@ impl World {
         }
     }
 
-    fn input(&mut self, input: Input) -> Reply {
-        let past = self.rows.past(&self.engine.wanted(&input));
+    pub(super) fn input(&mut self, input: Input) -> Reply {
+        let past = self.rows.past(&self.engine.wanted(self.now, &input));
         let step = self.engine.step(self.now, input, past);
         for change in &step.changes {
             self.rows.write(change);
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Lets what is due at this very moment happen, as the writer does after every turn.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         let offset = self.now.since(self.start);
         self.advance(offset);
     }
@@ -355,8 +355,11 @@ impl World {
         self.ask(principal, command)
     }
 
-    /// `look active|silenced|absent|unreachable`
-    pub fn answer_look(&mut self, how: &str) -> Result<(), String> {
+    /// `look [active|silenced|absent|unreachable] [ssh=PASS] [gpu=FAIL:lost@GPU-0/GPU-0,GPU-1]`: what the sources show, absent where
+    /// nothing is said, and what the checks say that were run; one that is not named did not run.
+    pub fn answer_look(&mut self, words: &[&str]) -> Result<(), String> {
+        let (how, runs): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| !word.contains('='));
+        let how = how.first().copied().unwrap_or("absent");
         let at = self.waiting.iter().position(|effect| matches!(effect.kind, EffectKind::Look(_)));
         let effect = at.and_then(|at| self.waiting.remove(at)).ok_or("no look is waiting")?;
         let EffectKind::Look(look) = &effect.kind else { unreachable!() };
@@ -369,7 +372,12 @@ impl World {
             "unreachable" => Err("connection refused".to_owned()),
             other => return Err(format!("a look cannot be {other}")),
         };
-        self.input(Input::Looked { effect_id: effect.id, found });
+        let runs = match &look.checks {
+            Some(of) => runs.into_iter().map(|word| self.said_by(word, of)).collect::<Result<_, _>>()?,
+            None if runs.is_empty() => Vec::new(),
+            None => return Err("the look has no checks run".to_owned()),
+        };
+        self.input(Input::Looked { effect_id: effect.id, found, runs });
         self.turn();
         Ok(())
     }
@@ -461,12 +469,12 @@ impl World {
     }
 
     pub fn alert_state(&self, name: &str) -> String {
-        let newest = self.rows.alerts().filter(|alert| alert.name() == name).max_by_key(|alert| alert.episode);
+        let newest = self.rows.alerts().filter(|alert| is_called(alert, name)).max_by_key(|alert| alert.episode);
         newest.map_or("unknown".into(), |alert| alert.state.as_str().into())
     }
 
     pub fn open_episode(&self, name: &str) -> String {
-        let open = self.engine.memory().alerts().values().find(|alert| alert.name() == name);
+        let open = self.engine.memory().alerts().values().find(|alert| is_called(alert, name));
         open.map_or("nothing".into(), |alert| alert.state.as_str().into())
     }
 
@@ -524,6 +532,7 @@ impl World {
                 return Err("an effect is out that has no pending row".into());
             }
         }
+        self.check_checks()?;
         let lost = self.rows.alerts().find(|alert| {
             alert.state == AlertState::Firing
                 && alert.instance().is_some_and(|id| {
@@ -538,6 +547,12 @@ impl World {
         });
         lost.map_or(Ok(()), |alert| Err(format!("alert {} fires and its link says it is clear (I23)", alert.name())))
     }
+}
+
+/// Whether an alert is called `NAME`, or `NAME@INSTANCE`.
+fn is_called(alert: &Alert, name: &str) -> bool {
+    let (name, on) = name.split_once('@').map_or((name, None), |(name, on)| (name, Some(on)));
+    alert.name() == name && on.is_none_or(|on| alert.instance().is_some_and(|id| id.as_str() == on))
 }
 
 /// A message of no alerts.

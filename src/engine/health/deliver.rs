@@ -9,7 +9,8 @@ use super::super::refusal::Reply;
 use super::super::settings::Source;
 use super::super::turn::Turn;
 use super::episode::{self, Meaning};
-use super::join;
+use super::{check_alert, join};
+use crate::domain::check;
 use crate::domain::{Alert, AlertId, AlertState, DeadLetter, DeadLetterId, Identity, InstanceId, SourceId, Timestamp};
 use crate::engine::Change;
 use crate::engine::signs::{finding, severity};
@@ -192,6 +193,7 @@ fn new_episode(
         cleared_at: resolved_at.map(|_| turn.now()),
         last_seen_at: turn.now(),
         remediation_id: None,
+        run_id: None,
     }
 }
 
@@ -211,8 +213,11 @@ pub fn rejoin(turn: &mut Turn<'_>) {
     let alerts: Vec<Identity> = turn.memory().alerts().keys().copied().collect();
     for identity in alerts {
         let Some(alert) = turn.memory().alerts().get(&identity) else { continue };
-        let source = turn.settings().sources.get(&alert.source);
-        let joined = joined(turn.memory(), source, &alert.labels);
+        let joined = if alert.source.as_str() == check::SOURCE {
+            check_alert::join(turn.memory(), turn.settings(), &alert.labels)
+        } else {
+            joined(turn.memory(), turn.settings().sources.get(&alert.source), &alert.labels)
+        };
         if joined != alert.joined {
             let mut alert = alert.clone();
             let before: Option<InstanceId> = alert.instance().cloned();

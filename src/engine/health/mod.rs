@@ -3,10 +3,12 @@
 //! A source tells us about alerts in any order, more than once, and sometimes wrongly. This room turns that into
 //! episodes (SAFETY §1.5, R5–R8) and joins them to instances. What an alert calls for is `policy`'s question.
 
+mod belief;
+mod check_alert;
 mod checks;
 mod deliver;
 mod episode;
 mod join;
 
-pub use checks::{probed, ripen};
+pub use checks::{Asker, probed, prober_fault, recheck, ripen, say, spend, wanted_by_runs, wanted_by_time};
 pub use deliver::{deliver, rejoin, wanted};

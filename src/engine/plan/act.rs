@@ -92,6 +92,7 @@ fn done(turn: &mut Turn<'_>, row: &Remediation, answer: Answer, has_links: bool)
         let why = format!("the driver said done, and the machine still has generation {:?}", row.target.generation);
         return fail(turn, id, FailureCode::NotCleared, why);
     }
+    turn.repaired.insert(row.instance_id().clone());
     amend(turn, id, |row| {
         if let Some(attempt) = &mut row.attempt {
             attempt.done_at = Some(now);

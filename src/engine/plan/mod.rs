@@ -11,13 +11,15 @@ mod verify;
 pub use act::{Answer, acted, lost, resume, retry};
 pub use start::{start, validated};
 pub use undo::abort;
-pub use verify::{soaked, too_late, verified};
+pub use verify::{recheck, rechecked, soaked, too_late, verified};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::effect::ChecksOf;
 use super::lifecycle::{Verb, transit};
 use super::turn::Turn;
-use crate::domain::{Failure, FailureCode, Identity, Remediation, RemediationId, SourceId};
+use crate::domain::check;
+use crate::domain::{CheckId, Failure, FailureCode, Identity, Remediation, RemediationId, SourceId};
 use crate::engine::SYSTEM;
 
 /// Ends a remediation without a proven repair.
@@ -36,4 +38,17 @@ fn evidence(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> BTreeMap<Sou
         }
     }
     wanted
+}
+
+/// The checks whose findings are linked, as far as they can be run.
+fn checks(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> Option<ChecksOf> {
+    let links = turn.memory().remediations().get(&row.id).map_or(&[][..], |record| record.links.as_slice());
+    let linked = links
+        .iter()
+        .filter(|link| link.source.as_str() == check::SOURCE && (!only_open || link.cleared_at.is_none()))
+        // An alert of a check is called as the check is.
+        .filter_map(|link| CheckId::parse(&link.alert_name).ok())
+        .filter(|check| turn.settings().checks.contains_key(check));
+    let checks: BTreeSet<CheckId> = linked.collect();
+    (!checks.is_empty()).then(|| ChecksOf { instance_id: row.instance_id().clone(), checks })
 }

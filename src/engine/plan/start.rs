@@ -6,9 +6,10 @@ use super::super::effect::{Call, CallVerb, EffectKind, Look};
 use super::super::execution;
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
+use super::super::said::Said;
 use super::super::turn::Turn;
 use super::act::QUESTION;
-use super::{evidence, fail};
+use super::{checks, evidence, fail};
 use crate::domain::{
     Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
 };
@@ -43,9 +44,12 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         amend(turn, id, |row| row.validating_since = None);
         return wait(turn, id, why, ASK_AGAIN);
     }
-    let wanted = if needs_validation(turn, &row) { evidence(turn, &row, true) } else { Default::default() };
-    if !wanted.is_empty() {
-        let look = Look { remediation_id: id, purpose: LookPurpose::Validate, wanted };
+    let (wanted, checks) = match needs_validation(turn, &row) {
+        true => (evidence(turn, &row, true), checks(turn, &row, true)),
+        false => Default::default(),
+    };
+    if !wanted.is_empty() || checks.is_some() {
+        let look = Look { remediation_id: id, purpose: LookPurpose::Validate, wanted, checks };
         let effect = turn.want(EffectKind::Look(look));
         let now = turn.now();
         return amend(turn, id, |row| {
@@ -65,7 +69,7 @@ fn needs_validation(turn: &Turn<'_>, row: &Remediation) -> bool {
 }
 
 /// What the sources said about the evidence. True: it stands, and the repair may be tried to start at once.
-pub fn validated(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, String>) -> bool {
+pub fn validated(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, String>, said: &Said) -> bool {
     let (id, now) = (look.remediation_id, turn.now());
     amend(turn, id, |row| row.awaits = None);
     let sighted = match found {
@@ -78,11 +82,16 @@ pub fn validated(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, 
     for sighting in &sighted {
         turn.mute(sighting.identity, sighting.muted);
     }
-    if sighted.is_empty() {
-        doubt(turn, id, "its sources show none of its alerts".to_owned());
+    if sighted.is_empty() && said.failing.is_empty() {
+        let why = match (look.wanted.is_empty(), said.objection()) {
+            (_, Some(why)) => format!("its evidence could not be confirmed: {why}"),
+            (true, None) => "its checks pass".to_owned(),
+            (false, None) => "its sources show none of its alerts".to_owned(),
+        };
+        doubt(turn, id, why);
         return false;
     }
-    if sighted.iter().all(|sighting| sighting.muted) {
+    if said.failing.is_empty() && sighted.iter().all(|sighting| sighting.muted) {
         // A person silenced it: that is a wish, not a doubt, so its patience has no end (R10).
         amend(turn, id, |row| row.validating_since = None);
         wait(turn, id, "its alerts are silenced or inhibited at their source".to_owned(), ASK_AGAIN);

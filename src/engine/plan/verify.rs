@@ -1,12 +1,13 @@
-//! SUCCEEDED means verified: every linked alert clear for `soak` within `verify_within`, and its source agrees.
+//! SUCCEEDED means verified: every linked alert and check clear for `soak` within `verify_within`, and its source agrees.
 
 use std::time::Duration;
 
 use super::super::effect::{EffectKind, Look};
 use super::super::input::{LookPurpose, Sighting};
 use super::super::lifecycle::{Verb, amend, transit};
+use super::super::said::Said;
 use super::super::turn::Turn;
-use super::{evidence, fail};
+use super::{checks, evidence, fail};
 use crate::domain::{DueWhy, FailureCode, RemediationId, State};
 use crate::engine::SYSTEM;
 
@@ -20,11 +21,11 @@ pub fn soaked(turn: &mut Turn<'_>, id: RemediationId) {
     if row.state != State::Running || row.awaits.is_some() || row.clear_since.is_none() {
         return;
     }
-    let wanted = evidence(turn, &row, false);
-    if wanted.is_empty() {
+    let (wanted, checks) = (evidence(turn, &row, false), checks(turn, &row, false));
+    if wanted.is_empty() && checks.is_none() {
         return succeed(turn, id);
     }
-    let look = Look { remediation_id: id, purpose: LookPurpose::Verify, wanted };
+    let look = Look { remediation_id: id, purpose: LookPurpose::Verify, wanted, checks };
     let effect = turn.want(EffectKind::Look(look));
     amend(turn, id, |row| {
         row.awaits = Some(effect);
@@ -32,12 +33,41 @@ pub fn soaked(turn: &mut Turn<'_>, id: RemediationId) {
     });
 }
 
-/// What the sources said after the soak. A silenced alert is still there.
-pub fn verified(turn: &mut Turn<'_>, id: RemediationId, found: Result<Vec<Sighting>, String>) {
+/// A check that its schedule runs once a day would not clear in time: what has not cleared is run again.
+pub fn recheck(turn: &mut Turn<'_>, id: RemediationId) {
+    let Some(record) = turn.memory().remediations().get(&id) else { return };
+    let row = record.remediation.clone();
+    let Some(checks) = checks(turn, &row, true).filter(|_| row.state == State::Running && row.awaits.is_none()) else {
+        // None of them can be run any more.
+        return put_off(turn, id);
+    };
+    let look =
+        Look { remediation_id: id, purpose: LookPurpose::Recheck, wanted: Default::default(), checks: Some(checks) };
+    let effect = turn.want(EffectKind::Look(look));
+    amend(turn, id, |row| row.awaits = Some(effect));
+}
+
+/// What they said; where they passed, that is known already.
+pub fn rechecked(turn: &mut Turn<'_>, id: RemediationId, said: &Said) {
+    let why = said.objection();
+    amend(turn, id, |row| {
+        row.awaits = None;
+        row.waits_for = why;
+    });
+    put_off(turn, id);
+}
+
+fn put_off(turn: &mut Turn<'_>, id: RemediationId) {
+    let next_try = Some(turn.now().plus(LOOK_AGAIN));
+    amend(turn, id, |row| row.next_try = next_try);
+}
+
+/// What the sources and the checks said after the soak. A silenced alert is still there.
+pub fn verified(turn: &mut Turn<'_>, id: RemediationId, found: Result<Vec<Sighting>, String>, said: &Said) {
     amend(turn, id, |row| row.awaits = None);
     let Some(record) = turn.memory().remediations().get(&id) else { return };
     let why = match found {
-        Ok(sighted) if sighted.is_empty() => {
+        Ok(sighted) if sighted.is_empty() && said.objection().is_none() => {
             // One of its alerts may have come back while the question was out, and even cleared again: then it soaks anew.
             let now = turn.now();
             let is_soaked = record.remediation.due.is_some_and(|due| due.why == DueWhy::Soak && due.at <= now);
@@ -45,6 +75,7 @@ pub fn verified(turn: &mut Turn<'_>, id: RemediationId, found: Result<Vec<Sighti
                 succeed(turn, id)
             };
         }
+        Ok(sighted) if sighted.is_empty() => said.objection().unwrap_or_default(),
         Ok(sighted) => format!("{} of its alerts still stand at their source", sighted.len()),
         Err(why) => format!("its alerts cleared, and that could not be confirmed: {why}"),
     };

@@ -243,12 +243,13 @@ fn opening(instance: &Instance, wants: &[Want], heaviest: &Want, turn: &Turn<'_>
     let alert = turn.memory().alerts().get(&heaviest.alert);
     let what = alert.map_or("alert", |alert| if alert.name().is_empty() { "alert" } else { alert.name() });
     let code = alert.and_then(|alert| alert.xid).map_or_else(String::new, |code| format!(" (xid {code})"));
-    let is_never = wants.iter().any(|want| want.auto_resolve == AutoResolve::Never);
+    // The strictest of all that want something counts.
+    let auto_resolve = wants.iter().map(|want| want.auto_resolve).max().unwrap_or(AutoResolve::Alert);
     Opening {
         mode: heaviest.mode,
         rule: heaviest.rule.clone(),
         is_auto: heaviest.is_auto,
-        auto_resolve: if is_never { AutoResolve::Never } else { AutoResolve::Alert },
+        auto_resolve,
         alert: heaviest.alert,
         reason: format!("{what}{code} on {}", instance.name),
     }

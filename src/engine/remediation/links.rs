@@ -37,6 +37,9 @@ pub fn link(turn: &mut Turn<'_>, id: RemediationId, identity: Identity) -> bool 
         refires: 0,
     };
     turn.record(Change::Link(Box::new(link)));
+    if alert.run_id.is_some() {
+        amend(turn, id, |row| row.opened_by_run = row.opened_by_run.or(alert.run_id));
+    }
     turn.record_alert(Alert { remediation_id: Some(id), ..alert });
     turn.stirred.insert(id);
     true

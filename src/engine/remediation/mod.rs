@@ -14,4 +14,4 @@ pub use links::{link, sync_links};
 pub use manual::{Wanted, create};
 pub use open::{Opening, open, raise};
 pub use review::{abort, approve, cancel, reject};
-pub use waiting::{expire, resolve};
+pub use waiting::{expire, probed, resolve};

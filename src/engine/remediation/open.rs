@@ -2,6 +2,7 @@
 
 use super::super::lifecycle::{Verb, begin, transit};
 use super::super::turn::Turn;
+use crate::domain::check;
 use crate::domain::{
     AlertId, AutoResolve, Identity, Instance, Mode, Remediation, RemediationId, Review, RuleId, State, Target,
     Timestamp, Trigger,
@@ -28,7 +29,8 @@ pub struct Opening {
 /// Opens a proposal for an instance, or an approved remediation where the rule says `auto`.
 pub fn open(turn: &mut Turn<'_>, instance: &Instance, opening: &Opening) -> RemediationId {
     let alert = turn.memory().alerts().get(&opening.alert);
-    let opened_by = alert.map(|alert| alert.id);
+    // What a check found is named by its run.
+    let opened_by = alert.filter(|alert| alert.source.as_str() != check::SOURCE).map(|alert| alert.id);
     let alerts = alert.into_iter().map(|alert| alert.name().to_owned()).collect();
     let mut row = blank(turn, instance, opening.mode, Trigger::Automated);
     row.state = State::PendingApproval;
@@ -53,7 +55,7 @@ pub fn raise(turn: &mut Turn<'_>, id: RemediationId, opening: &Opening) -> bool 
     if row.trigger != Trigger::Automated || !opening.mode.is_heavier_than(row.mode) {
         return false;
     }
-    let never = row.auto_resolve == AutoResolve::Never;
+    let auto_resolve = row.auto_resolve.max(opening.auto_resolve);
     let reason = format!("{} to {}, rule {}: {}", row.mode, opening.mode, opening.rule, opening.reason);
     let now = turn.now();
     transit(turn, id, Verb::Raise, SYSTEM, &reason, |row| {
@@ -61,7 +63,7 @@ pub fn raise(turn: &mut Turn<'_>, id: RemediationId, opening: &Opening) -> bool 
         row.rule = Some(opening.rule.clone());
         row.reason.clone_from(&opening.reason);
         row.raised_at = Some(now);
-        row.auto_resolve = if never { AutoResolve::Never } else { opening.auto_resolve };
+        row.auto_resolve = auto_resolve;
     })
 }
 
@@ -95,6 +97,7 @@ pub(super) fn blank(turn: &mut Turn<'_>, instance: &Instance, mode: Mode, trigge
         rule: None,
         auto_resolve: AutoResolve::Never,
         opened_by,
+        opened_by_run: None,
         alias: None,
         links_omitted: 0,
         raised_at: None,

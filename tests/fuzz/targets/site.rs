@@ -66,7 +66,7 @@ impl Site {
     pub fn step(&mut self, second: i64, input: Input) -> Reply {
         let now = at(second);
         self.second = second;
-        let past = self.rows.past(&self.engine.wanted(&input));
+        let past = self.rows.past(&self.engine.wanted(now, &input));
         let step = self.engine.step(now, input, past);
         for change in &step.changes {
             self.rows.write(change);
