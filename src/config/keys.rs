@@ -188,11 +188,11 @@ pub static KEYS: &[Key] = {
         key("checks.<name>.nvml.nvlinks", "number", Means("links that are down do not count"), "18", "0.1", "How many NVLinks of each GPU must be up (`nvlink`): 12 on an A100, 18 from Hopper on, where all are wired."),
         key("checks.<name>.nvml.temperature_celsius", "number", Is("93"), "85", "0.1", "Above this a GPU is too hot (`temperature`)."),
 
-        key("rules.<name>.match", "list of matchers", Required, r#"['alertname="GPUFellOffBus"']"#, "0.1", "Which alerts the rule is about, in Alertmanager's words; all must match."),
+        key("rules.<name>.match", "list of matchers", Required, r#"['alertname="GPUFellOffBus"']"#, "0.1", "Which alerts the rule is about, in Alertmanager's words; all must match. What checks find has the labels check, kind, finding and, where they apply, xid and device."),
         key("rules.<name>.for", "duration", Is(r#""0s""#), r#""2m""#, "0.1", "How long the alert must have fired."),
         key("rules.<name>.mode", "reboot_vm, vm_only or host_aware", Required, r#""host_aware""#, "0.1", "What would repair it; an XID decides before the rule does. Not needed with `enforce = \"off\"`."),
         key("rules.<name>.enforce", "off, shadow, propose or auto", Is(r#""propose""#), r#""shadow""#, "0.1", "How far the rule goes: nothing, only count, ask a person, act by itself."),
-        key("rules.<name>.auto_resolve", "alert or never", Is(r#""alert""#), r#""never""#, "0.1", "What may resolve a waiting proposal without a person."),
+        key("rules.<name>.auto_resolve", "alert, probe or never", Is(r#""alert""#), r#""probe""#, "0.1", "What may resolve a waiting proposal without a person: its alerts, once clear for `policy.compact_ttl`; the same and then every check of the instance, run once for that, which must pass; or nothing. `probe` needs a check."),
 
         key("instances.<id>.name", "host name", Means("the instance's id"), r#""gpu-node-7""#, "0.1", "The host name that alerts carry."),
         key("instances.<id>.cluster", "cluster", Required, r#""train-a""#, "0.1", "The cluster that it belongs to."),

@@ -21,6 +21,11 @@ use super::resolve::Resolver;
 use crate::config::checks::Icmp;
 use crate::domain::{Finding, Observation};
 
+/// Whether this process may ping over IPv4 from here.
+pub fn may_ping() -> bool {
+    socket::may_open(packet::Family::V4)
+}
+
 /// One run.
 pub(super) async fn run(
     spec: &Icmp,

@@ -14,7 +14,7 @@ mod exposition;
 mod fetch;
 pub mod gpu;
 mod http;
-mod icmp;
+pub mod icmp;
 pub mod links;
 pub mod nvml;
 pub mod plan;

@@ -2,8 +2,10 @@
 
 pub mod authorities;
 pub mod command;
+pub mod coverage;
 pub mod dcgm_exporter;
 pub mod dns;
+pub mod findings;
 pub mod gpu;
 pub mod http;
 pub mod icmp;
@@ -134,10 +136,10 @@ pub(super) fn read_limits(mut table: Table<'_>) -> ChecksLimits {
 }
 
 /// Every check, and what the engine has to know of it.
-pub(super) fn read(table: Table<'_>) -> (BTreeMap<CheckId, Check>, BTreeMap<CheckId, CheckPolicy>) {
-    let read = table.named(CheckId::parse).into_iter().filter_map(|(id, value)| {
-        let (check, policy) = read_check(&id, value.table()?)?;
-        Some(((id.clone(), check), (id, policy)))
+pub(super) fn read(named: &[(CheckId, Value<'_>)]) -> (BTreeMap<CheckId, Check>, BTreeMap<CheckId, CheckPolicy>) {
+    let read = named.iter().filter_map(|(id, value)| {
+        let (check, policy) = read_check(id, value.table()?)?;
+        Some(((id.clone(), check), (id.clone(), policy)))
     });
     read.unzip()
 }

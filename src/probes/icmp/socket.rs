@@ -106,6 +106,11 @@ impl Socket {
     }
 }
 
+/// Whether this process may have one, of either kind.
+pub fn may_open(family: Family) -> bool {
+    [SocketType::RAW, SocketType::DGRAM].into_iter().any(|kind| create(family, kind).is_ok())
+}
+
 fn create(family: Family, kind: SocketType) -> Result<OwnedFd, Errno> {
     let (domain, protocol): (_, Protocol) = match family {
         Family::V4 => (AddressFamily::INET, ipproto::ICMP),
