@@ -144,7 +144,8 @@ pub fn pinger(packets: u32, file: &str) {
     let runtime = runtime();
     when_told(|| {
         let watch = Stopwatch::start();
-        let verdicts = runtime.block_on(async {
+        // From inside, as the daemon's schedule does it.
+        let sweep = runtime.spawn(async move {
             let mut runs = JoinSet::new();
             for target in targets {
                 let (prober, probe) = (prober.clone(), probe.clone());
@@ -152,6 +153,7 @@ pub fn pinger(packets: u32, file: &str) {
             }
             runs.join_all().await
         });
+        let verdicts = runtime.block_on(sweep).unwrap();
         let wall = watch.elapsed();
         let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
         format!("{} {} {} {}", verdicts.len(), wall.as_micros(), count(Verdict::Pass), count(Verdict::Fail))

@@ -77,12 +77,15 @@ impl Prober {
     pub async fn run(&self, probe: &Probe, target: &Target, timeout: Duration) -> Observation {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
-            Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
             Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
-            Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
-            Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout).await,
-            Probe::Nvml(spec) => nvml::run(spec, target, &self.links, timeout).await,
+            // A run has room for the largest of these, so the large ones stand apart: thousands wait for an echo at once.
+            Probe::Http(spec) => Box::pin(http::run(spec, target, &self.resolver, &self.tls, timeout)).await,
+            Probe::Dns(spec) => Box::pin(dns::run(spec, target, &self.resolver, timeout)).await,
+            Probe::Command(spec) => Box::pin(command::run(spec, target, timeout)).await,
+            Probe::DcgmExporter(spec) => {
+                Box::pin(dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout)).await
+            }
+            Probe::Nvml(spec) => Box::pin(nvml::run(spec, target, &self.links, timeout)).await,
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum CannotOpen {
     /// Neither kind is allowed.
     #[error(
         "this process may not ping: widen the sysctl `net.ipv4.ping_group_range` to its group, or give the service \
-         `AmbientCapabilities=CAP_NET_RAW`"
+         `AmbientCapabilities=CAP_NET_RAW` (the drop-in icmp.conf)"
     )]
     NotAllowed,
     /// Something else.
