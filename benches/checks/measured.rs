@@ -85,6 +85,11 @@ impl Process {
     pub fn rss_bytes(&self) -> u64 {
         rss_bytes(self.id()).expect("it runs")
     }
+
+    /// Its memory.
+    pub fn rss_bytes_now(&self) -> u64 {
+        status_bytes(self.id(), "VmRSS:").expect("it runs")
+    }
 }
 
 impl Drop for Process {
@@ -111,7 +116,11 @@ pub fn cpu(process: u32) -> Duration {
 
 /// The most memory that a process had so far; nothing where it has ended.
 pub fn rss_bytes(process: u32) -> Option<u64> {
+    status_bytes(process, "VmHWM:")
+}
+
+fn status_bytes(process: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }
