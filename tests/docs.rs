@@ -70,6 +70,13 @@ fn every_configuration_that_is_shown_loads() {
                 if file == file_of(&fragment) {
                     merge(&mut table, fragment.clone());
                 }
+                // A check is nothing without the table of its kind, which the page shows by itself.
+                for check in table.get_mut("checks").and_then(toml::Value::as_table_mut).into_iter().flatten() {
+                    let check = check.1.as_table_mut().unwrap();
+                    if !check.values().any(toml::Value::is_table) {
+                        check.insert("tcp".to_owned(), toml::toml! { port = 22 }.into());
+                    }
+                }
                 let path = folder.path().join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, table.to_string()).unwrap();
