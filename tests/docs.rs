@@ -33,7 +33,8 @@ const FRAME: [(&str, &str); 4] = [
         "remedyd.toml",
         "storage.path = 'data'\nauth.tokens_file = 'tokens.toml'\ninventory.files = ['inventory.d/*.toml']\n\
          inventory.file_sd = ['sd.d/*.json']\n\
-         policy.rules = ['rules.d/*.toml']\nclusters.train-a.act = 'rehearse'\ndrivers.rehearse.dry_run = {}\n",
+         policy.rules = ['rules.d/*.toml']\nclusters.train-a.act = 'rehearse'\ndrivers.rehearse.dry_run = {}\n\
+         checks.page.tcp.port = 80\n",
     ),
     ("inventory.d/a.toml", "instances.i-7.cluster = 'train-a'\n"),
     ("rules.d/a.toml", ""),
