@@ -220,8 +220,7 @@ pub fn ripen(turn: &mut Turn<'_>, check: &CheckId, id: &InstanceId) {
     let (Some(policy), Some(instance)) = (policy, instance) else {
         return turn.record(Change::Condition(Box::new(Condition { ripe_at: None, ..before })));
     };
-    // It counts against the prober as well, whatever its last run said since.
-    let fault = would_be_fault(turn.memory(), &before, false).is_some();
+    let fault = prober_fault(turn.memory()).is_some();
     let next = belief::ripen(&before, policy, fault, turn.now());
     write(turn, before, next, Found { policy, instance: &instance, run: None }, false);
 }
