@@ -406,6 +406,10 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "[checks.k]\nicmp = {}\ncron = \"0 3 * * *\"\nzone = \"Mars\"",
             "4:8: checks.k.zone: this machine knows no zone `Mars`",
         ),
+        (
+            "[checks.k]\ntimeout = \"1s\"\nicmp.packets = 6\nicmp.interval = \"200ms\"",
+            "1:9: checks.k: its last echo request leaves after 1s, and a run has 1s: no time for an answer",
+        ),
         ("[checks.k]\nicmp = {}\ntimeout = \"0s\"", "3:11: checks.k.timeout: must be longer than 0s"),
         (
             "[checks.k]\nicmp = {}\nevery = \"1s\"\ntimeout = \"2s\"",

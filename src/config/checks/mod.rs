@@ -158,6 +158,14 @@ fn read_check(id: &CheckId, mut table: Table<'_>) -> Option<(Check, CheckPolicy)
     let severity = table.take("severity").map_or(Some(Severity::Critical), |value| read_severity(&value));
     let concurrency = table.take("concurrency").and_then(|value| value.number(1..=100_000));
     let probe = read_probe(id, &mut table);
+    if let (Some(Probe::Icmp(icmp)), Some(timeout)) = (&probe, timeout)
+        && icmp.spread() >= timeout
+    {
+        let [spread, timeout] = [icmp.spread(), timeout].map(super::show_duration);
+        table.wrong(format!(
+            "its last echo request leaves after {spread}, and a run has {timeout}: no time for an answer"
+        ));
+    }
     table.finish();
     let (schedule, probe) = (schedule?, probe?);
     let round = match &schedule {
