@@ -74,6 +74,13 @@ impl Report {
                 let _ = writeln!(out, "  {name:<68} {:<28} {verdict}", ratio.text());
             }
         }
+        for (ours, theirs, front) in self.fronts() {
+            let values = ours.rounds.iter().zip(&theirs.rounds).zip(&front.rounds);
+            let ratio =
+                spread(values.map(|((mine, other), front)| CPU_MICROS(mine) / (CPU_MICROS(other) - CPU_MICROS(front))));
+            let name = format!("{} : CPU per check ÷ {} less its front", ours.name, theirs.who);
+            let _ = writeln!(out, "  {name:<68} {}", ratio.text());
+        }
         out.push_str("\nfigures, median (least to most)\n");
         for row in &self.rows {
             let _ = writeln!(out, "  {} · {}, {} rounds", row.name, row.who, row.rounds.len());
@@ -107,6 +114,15 @@ impl Report {
             })
         });
         json!({ "ratios": ratios.collect::<Vec<_>>(), "figures": rows.collect::<Vec<_>>() })
+    }
+
+    /// Ours and a peer's, with what asking the peer costs by itself: its HTTP server is no part of a check.
+    fn fronts(&self) -> Vec<(&Row, &Row, &Row)> {
+        let with_front = self.pairs().into_iter().filter_map(|(ours, theirs)| {
+            let front = self.rows.iter().find(|row| row.name == ours.name && row.who.ends_with("alone"))?;
+            Some((ours, theirs, front))
+        });
+        with_front.collect()
     }
 
     /// Ours and each peer's of the same row.
