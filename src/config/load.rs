@@ -72,11 +72,20 @@ const TRIES: usize = 16;
 /// is exchanged whole, but between two of them a link may be swapped that both lie behind, and half of the old
 /// configuration with half of the new is neither. `known` is the digest of what was read so before, if it was.
 pub fn load_steady(path: &Path, overrides: &Overrides, known: Option<&str>) -> Result<Loaded, Vec<Mistake>> {
+    load_watched(path, overrides, known).0
+}
+
+/// [`load_steady`], with the files where one look was enough: as long as they are as they were read, so is what they say.
+pub(super) fn load_watched(
+    path: &Path,
+    overrides: &Overrides,
+    known: Option<&str>,
+) -> (Result<Loaded, Vec<Mistake>>, Option<Files>) {
     let (first, files) = read_all(path, overrides, credentials().as_deref(), None);
     let is_known = |loaded: &Loaded| Some(loaded.config.digest.as_str()) == known;
     match first {
-        Ok(loaded) if is_known(&loaded) || files.are_as_read() => Ok(loaded),
-        Ok(_) | Err(_) => steady(known, path, || load(path, overrides)),
+        Ok(loaded) if is_known(&loaded) || files.are_as_read() => (Ok(loaded), Some(files)),
+        Ok(_) | Err(_) => (steady(known, path, || load(path, overrides)), None),
     }
 }
 

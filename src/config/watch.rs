@@ -16,8 +16,9 @@ use tokio::task;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
-use super::document::folder_of;
-use super::{Loaded, Mistake, Overrides, load_steady};
+use super::document::{Files, folder_of};
+use super::load::load_watched;
+use super::{Loaded, Mistake, Overrides};
 
 /// How often everything is read although nothing was heard.
 const POLL: Duration = Duration::from_secs(30);
@@ -66,6 +67,8 @@ pub struct Watch {
     /// What was found last, so that nothing is reported twice: a digest, or mistakes. Files without a mistake that were not
     /// taken for a passing reason are as if they had not been found.
     last: Result<String, Vec<Mistake>>,
+    /// The files that `last` was found in, where it is without a mistake.
+    files: Option<Files>,
     folders: BTreeSet<PathBuf>,
     /// [`POLL`], but for tests.
     every: Duration,
@@ -79,7 +82,10 @@ impl Watch {
         let (ask, requests) = mpsc::channel(8);
         let last = Ok(loaded.config.digest.clone());
         let folders = loaded.config.watched.clone();
-        (Self { path: path.to_owned(), overrides, last, folders, every: POLL, requests, reloaded }, Reload(ask))
+        (
+            Self { path: path.to_owned(), overrides, last, files: None, folders, every: POLL, requests, reloaded },
+            Reload(ask),
+        )
     }
 
     /// Watches until every [`Reload`] or the receiver of [`Reloaded`] is gone; dropping the future stops it too.
@@ -105,6 +111,9 @@ impl Watch {
             // Before reading, so that nothing changes unheard in between; and each time, because a path may lead to
             // another folder than it did.
             ears.listen_to(&self.folders);
+            if asker.is_none() && self.is_as_read().await {
+                continue;
+            }
             let known = self.folders.clone();
             let Some(outcome) = self.read().await else { return };
             if self.folders != known {
@@ -125,6 +134,9 @@ impl Watch {
             let taken = taken.await;
             let refused_for_now = found.is_ok() && matches!(taken, Ok(Err(_)));
             self.last = if refused_for_now { Err(Vec::new()) } else { found };
+            if refused_for_now {
+                self.files = None;
+            }
             if let Some((asker, taken)) = asker.zip(taken.ok()) {
                 // Who asked may have gone.
                 let _ = asker.send(taken);
@@ -132,12 +144,23 @@ impl Watch {
         }
     }
 
+    /// Whether all files are as they were read last. Bytes are compared and nothing is parsed: 10,000 instances that are taken
+    /// apart to be thrown away are 35 MB for a moment.
+    async fn is_as_read(&mut self) -> bool {
+        let Some(files) = self.files.take() else { return false };
+        let looked = task::spawn_blocking(move || files.are_as_read().then_some(files)).await;
+        self.files = looked.ok().flatten();
+        self.files.is_some()
+    }
+
     /// Reads everything on a thread that may block; nothing when the runtime is going down.
     async fn read(&mut self) -> Option<Result<Box<Loaded>, Vec<Mistake>>> {
         let (path, overrides) = (self.path.clone(), self.overrides.clone());
         let known = self.last.clone().ok();
-        let read = move || load_steady(&path, &overrides, known.as_deref());
-        let outcome = task::spawn_blocking(read).await.ok()?.map(Box::new);
+        let read = move || load_watched(&path, &overrides, known.as_deref());
+        let (outcome, files) = task::spawn_blocking(read).await.ok()?;
+        let outcome = outcome.map(Box::new);
+        self.files = files;
         match &outcome {
             Ok(loaded) => self.folders.clone_from(&loaded.config.watched),
             // What was named before is watched on, since that is where the mend will come.
