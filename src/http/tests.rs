@@ -1,6 +1,7 @@
 //! The router with a real store and a writer that gives canned replies: what reaches it, and how its answers are worded.
 
 mod access;
+mod checks;
 mod commands;
 mod native;
 mod together;
@@ -223,11 +224,26 @@ fn storing(config: Config, rows: &[Change]) -> House {
     furnished(config, rows, Arc::new(|| Box::pin(async { Ok(()) })), |_| Reply::Done)
 }
 
+/// The same, where checks can be run.
+fn probing(config: Config, rows: &[Change], probe: ProbeNow) -> House {
+    built(config, rows, Arc::new(|| Box::pin(async { Ok(()) })), |_| Reply::Done, Some(probe))
+}
+
 fn furnished(
     config: Config,
     rows: &[Change],
     reload: Reload,
     reply: impl Fn(&Command) -> Reply + Send + 'static,
+) -> House {
+    built(config, rows, reload, reply, None)
+}
+
+fn built(
+    config: Config,
+    rows: &[Change],
+    reload: Reload,
+    reply: impl Fn(&Command) -> Reply + Send + 'static,
+    probe: Option<ProbeNow>,
 ) -> House {
     let (inlet, mut lanes) = writer::inlet(8);
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -259,7 +275,8 @@ fn furnished(
     );
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (reader, store) = store(rows);
-    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
+    let mut shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
+    shared.probe = probe.unwrap_or(shared.probe);
     House { router: router(shared), seen, metrics, _store: store, _config: config_sender }
 }
 
