@@ -69,7 +69,7 @@ pub type ProbeNow = Arc<
 /// Why a run that was asked for has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeRefusal {
-    /// No check looks at the instance, or the one that was named does not.
+    /// There is nothing to run: no check looks at the instance, or the one that was named does not.
     #[error("{0}")]
     NotSelected(String),
     /// Nothing is run or taken just now; trying again helps.
@@ -161,7 +161,7 @@ impl Shared {
 }
 
 fn nobody_probes() -> ProbeRefusal {
-    ProbeRefusal::Closed("this daemon runs no checks".to_owned())
+    ProbeRefusal::NotSelected("this daemon runs no checks".to_owned())
 }
 
 /// Every route, behind its guard.

@@ -109,6 +109,50 @@ pub(super) fn linked() -> Link {
     }
 }
 
+fn finding() -> Finding {
+    Finding { xid: Some(79), is_sticky: true, ..Finding::new("xid", "fell off the bus").on("GPU-7") }
+}
+
+/// A run of a check on that instance.
+pub(super) fn run() -> Run {
+    Run {
+        id: RunId::new(Uuid::from_u128(0xb1)),
+        check: CheckId::parse("gpus").unwrap(),
+        kind: CheckKind::DcgmExporter,
+        cluster_id: instance().cluster_id,
+        instance_id: instance().id,
+        generation: "1".into(),
+        started_at: at(1),
+        ended_at: at(2),
+        verdict: Verdict::Fail,
+        findings: vec![finding()],
+        measurements: Measurement::new("scrape_seconds", 0.25).into_iter().collect(),
+        evidence: "DCGM_FI_DEV_XID_ERRORS 79".into(),
+        why: RunWhy::Flipped,
+        set_aside: None,
+    }
+}
+
+/// What is believed because of it.
+pub(super) fn condition() -> Condition {
+    Condition {
+        check: run().check,
+        kind: run().kind,
+        instance_id: run().instance_id,
+        cluster_id: run().cluster_id,
+        generation: run().generation,
+        belief: Belief::Failing,
+        since: at(2),
+        verdict: Verdict::Fail,
+        verdict_at: at(2),
+        run_id: Some(run().id),
+        fails: None,
+        standing: vec![Standing { finding: finding(), trust: Trust::Believed, seen: 3, missed: 0, since: at(1) }],
+        spent: Vec::new(),
+        ripe_at: None,
+    }
+}
+
 pub(super) fn proposal() -> Record {
     let target = Target {
         cluster_id: instance().cluster_id,

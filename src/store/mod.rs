@@ -28,7 +28,7 @@ pub mod reader;
 mod rebuild;
 mod room;
 #[cfg(test)]
-pub(crate) mod samples;
+mod samples;
 mod scan;
 mod sentinel;
 mod tally;

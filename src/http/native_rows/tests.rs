@@ -86,9 +86,9 @@ fn a_record_shows_its_links() {
 
 #[test]
 fn a_run_and_a_condition_show_their_evidence() {
-    let (run, condition) = (crate::store::samples::run(1), crate::store::samples::condition(1));
+    let (run, condition) = (tests::run(), tests::condition());
     let finding = json!({"name": "xid", "device": "GPU-7", "xid": 79, "recovery_action": null, "is_sticky": true,
-        "detail": "79"});
+        "detail": "fell off the bus"});
     let mut standing = finding.clone();
     standing["trust"] = "believed".into();
     standing["is_believed"] = true.into();
@@ -96,8 +96,8 @@ fn a_run_and_a_condition_show_their_evidence() {
     assert_eq!(
         shown(Run::new(&run)),
         json!({
-            "id": run.id, "check": "check-1", "kind": "dcgm_exporter", "cluster_id": "train-a", "instance_id": "i-1",
-            "generation": "g1", "started_at": "1970-01-01T00:00:00.000000Z", "ended_at": "1970-01-01T00:00:01.000000Z",
+            "id": run.id, "check": "gpus", "kind": "dcgm_exporter", "cluster_id": "c-1", "instance_id": "i-7",
+            "generation": "1", "started_at": "1970-01-01T00:00:01.000000Z", "ended_at": "1970-01-01T00:00:02.000000Z",
             "verdict": "FAIL", "findings": [finding],
             "measurements": [{"name": "scrape_seconds", "device": "", "value": 0.25}],
             "evidence": "DCGM_FI_DEV_XID_ERRORS 79", "why": "flipped", "set_aside": null,
@@ -106,9 +106,9 @@ fn a_run_and_a_condition_show_their_evidence() {
     assert_eq!(
         shown(Condition::new(&condition)),
         json!({
-            "check": "check-1", "kind": "dcgm_exporter", "instance_id": "i-1", "cluster_id": "train-a",
-            "generation": "g1", "belief": "FAILING", "since": "1970-01-01T00:00:01.000000Z", "verdict": "FAIL",
-            "verdict_at": "1970-01-01T00:00:01.000000Z", "run_id": run.id, "standing": [standing], "spent": [],
+            "check": "gpus", "kind": "dcgm_exporter", "instance_id": "i-7", "cluster_id": "c-1",
+            "generation": "1", "belief": "FAILING", "since": "1970-01-01T00:00:02.000000Z", "verdict": "FAIL",
+            "verdict_at": "1970-01-01T00:00:02.000000Z", "run_id": run.id, "standing": [standing], "spent": [],
         })
     );
 }

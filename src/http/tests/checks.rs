@@ -2,26 +2,27 @@
 
 use super::*;
 use crate::config::checks::{Check, Probe, Schedule, Tcp};
-use crate::store::samples;
 
-/// A run on the instance of these tests, and one on a node of another cluster.
-fn own() -> Run {
-    Run { cluster_id: instance().cluster_id, instance_id: instance().id, ..samples::run(1) }
-}
-
+/// A newer run of another check, on a node of another cluster.
 fn foreign() -> Run {
-    Run { cluster_id: ClusterId::parse("c-2").unwrap(), ..samples::run(2) }
+    Run {
+        id: RunId::new(Uuid::from_u128(0xb2)),
+        check: CheckId::parse("other").unwrap(),
+        cluster_id: ClusterId::parse("c-2").unwrap(),
+        instance_id: InstanceId::parse("i-2").unwrap(),
+        ended_at: at(3),
+        ..run()
+    }
 }
 
 fn rows() -> Vec<Change> {
-    let condition =
-        |run: Run| Condition { cluster_id: run.cluster_id, instance_id: run.instance_id, ..samples::condition(1) };
+    let (cluster_id, instance_id) = (foreign().cluster_id, foreign().instance_id);
     vec![
         Change::Instance(Box::new(instance())),
-        Change::Run(Box::new(own())),
+        Change::Run(Box::new(run())),
         Change::Run(Box::new(foreign())),
-        Change::Condition(Box::new(condition(own()))),
-        Change::Condition(Box::new(Condition { belief: Belief::Healthy, ..condition(foreign()) })),
+        Change::Condition(Box::new(condition())),
+        Change::Condition(Box::new(Condition { belief: Belief::Healthy, cluster_id, instance_id, ..condition() })),
     ]
 }
 
@@ -37,12 +38,12 @@ fn ids(answer: &Answer, list: &str, key: &str) -> Vec<String> {
 #[tokio::test]
 async fn runs_are_listed_newest_first_and_filtered() {
     let house = storing(configured(&["main"], None), &rows());
-    let (mine, other) = (own().id.to_string(), foreign().id.to_string());
+    let (mine, other) = (run().id.to_string(), foreign().id.to_string());
     for (query, wanted) in [
         ("", vec![&other, &mine]),
         ("?cluster_id=c-1", vec![&mine]),
         ("?instance_id=i-7", vec![&mine]),
-        ("?check=check-2", vec![&other]),
+        ("?check=other", vec![&other]),
         ("?verdict=FAIL&page_size=7", vec![&other, &mine]),
         ("?verdict=PASS", vec![]),
     ] {
@@ -65,15 +66,15 @@ async fn conditions_are_listed_by_check_and_instance_and_filtered() {
         ("", vec!["i-2", "i-7"]),
         ("?belief=FAILING", vec!["i-7"]),
         ("?belief=HEALTHY&cluster_id=c-1", vec![]),
-        ("?check=check-1&instance_id=i-2", vec!["i-2"]),
-        ("?check=check-9", vec![]),
+        ("?check=gpus&instance_id=i-2", vec!["i-2"]),
+        ("?check=other", vec![]),
     ] {
         let answer = house.get(&format!("/api/v1/conditions{query}")).await;
         assert_eq!(ids(&answer, "conditions", "instance_id"), wanted, "{query}");
     }
-    let first = house.get("/api/v1/conditions?check=check-1&page_size=1").await.json();
+    let first = house.get("/api/v1/conditions?check=gpus&page_size=1").await.json();
     let token = first["next_page_token"].as_str().unwrap();
-    let next = house.get(&format!("/api/v1/conditions?check=check-1&page_size=1&page_token={token}")).await;
+    let next = house.get(&format!("/api/v1/conditions?check=gpus&page_size=1&page_token={token}")).await;
     assert_eq!(ids(&next, "conditions", "instance_id"), ["i-7"]);
     assert_eq!(house.get(&format!("/api/v1/conditions?page_token={token}")).await.status, 400);
     assert_eq!(house.get("/api/v1/conditions?belief=failing").await.status, 400);
@@ -90,16 +91,16 @@ async fn rows_of_others_are_absent() {
     assert_eq!(ask(&format!("/api/v1/runs/{}", foreign().id)).await.status, 200);
     let nobody = Uuid::from_u128(9).to_string();
     let (hidden, absent) =
-        (ask(&format!("/api/v1/runs/{}", own().id)).await, ask(&format!("/api/v1/runs/{nobody}")).await);
+        (ask(&format!("/api/v1/runs/{}", run().id)).await, ask(&format!("/api/v1/runs/{nobody}")).await);
     assert_eq!((hidden.status.as_u16(), absent.status.as_u16()), (404, 404));
-    assert_eq!(hidden.text, absent.text.replace(&nobody, &own().id.to_string()));
+    assert_eq!(hidden.text, absent.text.replace(&nobody, &run().id.to_string()));
     assert_eq!(ask("/api/v1/runs/x").await.status, 404);
 }
 
-/// A configuration with check `check-1`.
+/// A configuration with the check `gpus`.
 fn with_check() -> Config {
     let mut config = configured(&["main"], Some(everybody()));
-    config.checks = Arc::new([(samples::check_id(1), any_check())].into());
+    config.checks = Arc::new([(run().check, any_check())].into());
     config
 }
 
@@ -122,20 +123,20 @@ async fn a_run_on_demand_answers_with_whole_rows() {
     let log = Arc::clone(&asked);
     let probe: ProbeNow = Arc::new(move |cause, instance, check| {
         log.lock().unwrap().push((cause.principal, instance.to_string(), check.map(|check| check.to_string())));
-        Box::pin(async { Ok(vec![own().id, RunId::new(Uuid::from_u128(99))]) })
+        Box::pin(async { Ok(vec![run().id, RunId::new(Uuid::from_u128(99))]) })
     });
     let house = probing(with_check(), &rows(), probe);
-    for body in ["", "{}", r#"{"check":"check-1"}"#] {
+    for body in ["", "{}", r#"{"check":"gpus"}"#] {
         let answer = run_all(&house, "operator", PROBE, body).await;
         assert_eq!(answer.status, 200, "{body}: {}", answer.text);
         let runs = answer.json()["runs"].clone();
         // The other one is not there any more.
         assert_eq!(runs.as_array().unwrap().len(), 1);
-        assert_eq!((&runs[0]["id"], &runs[0]["verdict"]), (&json!(own().id), &json!("FAIL")));
+        assert_eq!((&runs[0]["id"], &runs[0]["verdict"]), (&json!(run().id), &json!("FAIL")));
         assert_eq!(runs[0]["evidence"], "DCGM_FI_DEV_XID_ERRORS 79");
     }
     let who = |check: Option<&str>| ("operator".to_owned(), "i-7".to_owned(), check.map(str::to_owned));
-    assert_eq!(*asked.lock().unwrap(), [who(None), who(None), who(Some("check-1"))]);
+    assert_eq!(*asked.lock().unwrap(), [who(None), who(None), who(Some("gpus"))]);
 }
 
 #[tokio::test]
@@ -146,9 +147,9 @@ async fn what_cannot_be_run_is_refused_before_anything_runs() {
         ("operator", "/api/v1/instances/i-8/probe", "{}", 404),
         ("operator", "/api/v1/instances/i%2F7/probe", "{}", 404),
         ("narrow", PROBE, "{}", 404),
-        ("operator", PROBE, r#"{"check":"check-2"}"#, 404),
+        ("operator", PROBE, r#"{"check":"other"}"#, 404),
         ("operator", PROBE, r#"{"check":"a b"}"#, 404),
-        ("operator", PROBE, r#"{"checks":["check-1"]}"#, 400),
+        ("operator", PROBE, r#"{"checks":["gpus"]}"#, 400),
         ("operator", PROBE, "[]", 400),
         ("viewer", PROBE, "{}", 403),
     ] {
@@ -173,5 +174,5 @@ async fn a_refusal_of_the_prober_has_its_words_and_its_status() {
         assert_eq!((answer.status.as_u16(), &answer.json()["detail"]), (status, &json!(words)));
     }
     let alone = storing(with_check(), &rows());
-    assert_eq!(run_all(&alone, "operator", PROBE, "").await.status, 503);
+    assert_eq!(run_all(&alone, "operator", PROBE, "").await.status, 409);
 }
