@@ -277,8 +277,8 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[server.limits]\nconnections = 100", "1:9: server.limits: connections (100) must be at least 496"),
         ("[server]\nlisten = [\"unix:\"]", "2:11: server.listen: `unix:` names no socket"),
         (
-            "[storage.retention]\nruns = \"7d\"",
-            "2:1: storage.retention.runs: is not a known key; known in [storage.retention]: `remediations`, `alerts`",
+            "[storage.retention]\nincidents = \"7d\"",
+            "2:1: storage.retention.incidents: is not a known key; known in [storage.retention]: `remediations`, `alerts`, `runs`",
         ),
         ("[storage.retention]\nalerts = \"59m\"", "2:10: storage.retention.alerts: must be at least 1h"),
         ("[storage]\naudit_retention = \"0s\"", "2:19: storage.audit_retention: must be at least 1h"),

@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 use super::effects::Hands;
 use crate::config::Config;
-use crate::domain::{CheckId, InstanceId, Probed, RunId};
-use crate::engine::{Input, Reply};
+use crate::domain::{CheckId, InstanceId, Probed};
+use crate::engine::Input;
 use crate::probes::board::Planned;
 use crate::probes::runner::{self, NoRun, Order, Plan, Watcher, Which};
 use crate::probes::{Prober, Target};
@@ -37,17 +37,6 @@ const ORDERS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Probing(mpsc::Sender<Order>);
 
-/// Why a run that a person asked for has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotProbed {
-    /// Nothing was run.
-    #[error(transparent)]
-    NoRun(#[from] NoRun),
-    /// It ran, and its result was not taken.
-    #[error(transparent)]
-    NotTaken(#[from] Unavailable),
-}
-
 impl Probing {
     /// The way, and its other end.
     pub fn new() -> (Self, mpsc::Receiver<Order>) {
@@ -68,21 +57,6 @@ impl Probing {
     async fn plan(&self, config: &Config) {
         // Its end is the daemon's.
         let _ = self.0.send(Order::Plan(plan(config), config.checks_limits.concurrency)).await;
-    }
-}
-
-/// Runs checks of an instance because a person asked for it; says which runs are kept.
-pub async fn run_now(
-    hands: &Hands,
-    cause: Cause,
-    instance: InstanceId,
-    check: Option<CheckId>,
-) -> Result<Vec<RunId>, NotProbed> {
-    let which = check.map_or(Which::All, |check| Which::These([check].into()));
-    let runs = hands.probing.observe(instance, which).await?;
-    match hands.inlet.submit(cause, Input::Probed { runs, on_demand: true }).await? {
-        Reply::Probed(kept) => Ok(kept),
-        _ => Ok(Vec::new()),
     }
 }
 

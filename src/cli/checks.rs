@@ -70,7 +70,7 @@ fn explain_one(
         }
         Schedule::Cron(cron) => {
             let next = std::iter::successors(cron.next_after(now), |at| cron.next_after(*at)).take(NEXT);
-            let next: Vec<String> = next.map(|at| minute(at)).collect();
+            let next: Vec<String> = next.map(minute).collect();
             writeln!(out, "check {id}: {kind}, at {cron}; next {}", next.join(", "))?;
         }
     }

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn cron_is_the_same_for_every_instance() {
-        let schedule = Schedule::Cron(Cron::parse("0 3 * * *", &utc()).unwrap());
+        let schedule = Schedule::Cron(Box::new(Cron::parse("0 3 * * *", &utc()).unwrap()));
         assert_eq!(next(&schedule, &check("a"), &instance(1), at(0), 1), Some(at(3 * 3600)));
         assert_eq!(next(&schedule, &check("b"), &instance(2), at(3 * 3600), 1), Some(at(27 * 3600)));
     }

@@ -15,7 +15,6 @@ mod invariants;
 mod liveness;
 mod model;
 mod people;
-mod prober;
 mod provider;
 mod restore;
 pub mod sabotage;

@@ -195,7 +195,7 @@ fn read_schedule(table: &mut Table<'_>) -> Option<Schedule> {
                 Some(zone) => zone.parsed(schedule::zone)?,
                 None => schedule::utc(),
             };
-            cron.parsed(|text| Cron::parse(text, &zone)).map(Schedule::Cron)
+            cron.parsed(|text| Cron::parse(text, &zone)).map(Box::new).map(Schedule::Cron)
         }
         (Some(_), Some(cron)) => {
             cron.wrong_key("a check runs by `every` or by `cron`, and `every` is there already");

@@ -63,7 +63,7 @@ pub(in crate::http) struct Remediation<'a> {
     rule: Option<&'a RuleId>,
     #[schema(value_type = words::AutoResolve)]
     auto_resolve: &'static str,
-    /// The alert that opened it.
+    /// The alert that opened it; nothing where only checks did.
     #[schema(required = true, value_type = Option<words::Id>)]
     opened_by: Option<AlertId>,
     /// The first run of a check whose finding is linked to it.
