@@ -1,5 +1,7 @@
 //! Active checks in our own API: what single runs found, what is believed because of them, and a run on demand.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
 use serde::Deserialize;
@@ -101,8 +103,14 @@ pub(super) async fn probe(
     instance.filter(|instance| asker.principal.sees(&instance.cluster_id)).ok_or_else(absent)?;
     let check = body.check.map(|name| known(&shared, &name)).transpose()?;
     let busy = |_| Fault::new(Kind::Unavailable, "as many runs on demand as may be are under way; try again soon");
-    let _place = shared.probes.try_acquire().map_err(busy)?;
-    let ids = (shared.probe)(asker.cause(), instance_id, check).await?;
+    let place = Arc::clone(&shared.probes).try_acquire_owned().map_err(busy)?;
+    let runs = (shared.probe)(asker.cause(), instance_id, check);
+    // Who asked may go before they end; what they find is evidence all the same, and their place is taken until then.
+    let ended = tokio::spawn(async move {
+        let _place = place;
+        runs.await
+    });
+    let ids = ended.await.map_err(|error| Fault::new(Kind::Internal, format!("a run on demand: {error}")))??;
     let found = shared.read(move |reader| {
         // It may have moved into a cluster of others while it was probed.
         let seen = |run: &Run| asker.principal.sees(&run.cluster_id);

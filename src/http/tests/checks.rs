@@ -159,6 +159,39 @@ async fn what_cannot_be_run_is_refused_before_anything_runs() {
 }
 
 #[tokio::test]
+async fn runs_end_without_who_asked_and_no_more_than_some_wait() {
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (end, ends) = watch::channel(false);
+    let (done, mut dones) = tokio::sync::mpsc::unbounded_channel();
+    let probe: ProbeNow = Arc::new(move |_, _, _| {
+        let (begun, mut ends, done) = (begun.clone(), ends.clone(), done.clone());
+        Box::pin(async move {
+            begun.send(()).unwrap();
+            ends.wait_for(|end| *end).await.unwrap();
+            done.send(()).unwrap();
+            Ok(vec![])
+        })
+    });
+    let house = probing(with_check(), &rows(), probe);
+    for _ in 0..PROBES {
+        tokio::select! {
+            answer = run_all(&house, "operator", PROBE, "") => panic!("{}", answer.text),
+            Some(()) = begins.recv() => {}
+        }
+    }
+    let refused = run_all(&house, "operator", PROBE, "").await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after").is_some()), (503, true));
+    end.send(true).unwrap();
+    for _ in 0..PROBES {
+        dones.recv().await.unwrap();
+    }
+    // Their places are free as soon as their tasks are gone.
+    while run_all(&house, "operator", PROBE, "").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_prober_has_its_words_and_its_status() {
     for (refusal, status) in [
         (ProbeRefusal::NotSelected("no check looks at instance i-7".into()), 409),
