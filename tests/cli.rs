@@ -4,6 +4,8 @@ mod support;
 
 #[path = "cli/asking.rs"]
 mod asking;
+#[path = "cli/checks.rs"]
+mod checks;
 #[path = "cli/codes.rs"]
 mod codes;
 #[path = "cli/deciding.rs"]

@@ -29,6 +29,7 @@ fn site() -> (Site, String) {
     let made = command.stdout(Stdio::piped()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     site.change(MAIN, "# tokens_file = \"tokens.toml\" ", "tokens_file = \"tokens.toml\" ");
+    site.append(MAIN, "[checks.look]\nevery = \"2s\"\n[checks.look.command]\nargv = [\"/bin/false\"]");
     (site, String::from_utf8(made.stdout).unwrap().trim().to_owned())
 }
 

@@ -13,6 +13,7 @@ mod body;
 pub mod error;
 mod guard;
 mod native;
+mod native_checks;
 mod native_commands;
 mod native_rows;
 mod native_store;
@@ -41,7 +42,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::auth::Asker;
 use self::auth_delay::Strangers;
@@ -49,13 +50,38 @@ use self::error::{Fault, Kind};
 use self::webhook_room::WebhookRoom;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::{CheckId, InstanceId, RunId};
 use crate::engine::{Command, Input, Reply};
 use crate::store::reader::{ReadError, Reader};
 use crate::telemetry::metrics::Metrics;
-use crate::writer::Inlet;
+use crate::writer::{Cause, Inlet};
 
 /// Loads the configuration again; the error lists every mistake, one a line, and the old configuration stays.
 pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Vec<String>>> + Send>> + Send + Sync>;
+
+/// Runs the checks of an instance now, or the one that is named, for whom the cause names; says which runs are kept.
+pub type ProbeNow = Arc<
+    dyn Fn(Cause, InstanceId, Option<CheckId>) -> Pin<Box<dyn Future<Output = Result<Vec<RunId>, ProbeRefusal>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// Why a run that was asked for has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeRefusal {
+    /// There is nothing to run: no check looks at the instance, or the one that was named does not.
+    #[error("{0}")]
+    NotSelected(String),
+    /// Nothing is run or taken just now; trying again helps.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Nothing is run or taken until somebody helps.
+    #[error("{0}")]
+    Closed(String),
+}
+
+/// How many requests may wait for runs at once. A run may take a minute, and the kill switch shares the places of commands.
+const PROBES: usize = 4;
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -72,6 +98,9 @@ pub struct Shared {
     pub reload: Reload,
     /// What became of it, and of every other reload.
     pub loads: status::Loads,
+    /// What `POST /api/v1/instances/{id}/probe` does; nothing is run before somebody sets it.
+    pub probe: ProbeNow,
+    probes: Arc<Semaphore>,
     webhook_room: Arc<WebhookRoom>,
     strangers: Arc<Strangers>,
     /// When tokens end.
@@ -89,7 +118,9 @@ impl Shared {
     ) -> Self {
         let clock = Arc::new(Clock::start(None));
         let (loads, webhook_room, strangers) = (status::Loads::default(), Arc::default(), Arc::default());
-        Self { inlet, reader, config, metrics, reload, loads, webhook_room, strangers, clock }
+        let probes = Arc::new(Semaphore::new(PROBES));
+        let probe: ProbeNow = Arc::new(|_, _, _| Box::pin(async { Err(nobody_probes()) }));
+        Self { inlet, reader, config, metrics, reload, loads, probe, probes, webhook_room, strangers, clock }
     }
 
     fn config(&self) -> Arc<Config> {
@@ -127,6 +158,10 @@ impl Shared {
             | Reply::Probed(_)) => Ok(reply),
         }
     }
+}
+
+fn nobody_probes() -> ProbeRefusal {
+    ProbeRefusal::NotSelected("this daemon runs no checks".to_owned())
 }
 
 /// Every route, behind its guard.

@@ -21,9 +21,9 @@ use crate::domain::{
 use crate::engine::{Command, Reply};
 use crate::store::query::{AlertFilter, HoldFilter, InstanceFilter, Order, Page, RemediationFilter};
 
-type Answer = Result<Response, Fault>;
+pub(super) type Answer = Result<Response, Fault>;
 
-fn page<'a, T, R, P: Serialize>(
+pub(super) fn page<'a, T, R, P: Serialize>(
     found: &'a Page<T>,
     question: &Question,
     row: impl Fn(&'a T) -> R,
@@ -33,11 +33,11 @@ fn page<'a, T, R, P: Serialize>(
     super::json(&page(rows, found.next.is_some(), question.token(found.next.as_ref())))
 }
 
-fn cluster_id(query: &Query) -> Result<Option<ClusterId>, Fault> {
+pub(super) fn cluster_id(query: &Query) -> Result<Option<ClusterId>, Fault> {
     query.read("cluster_id", "a cluster id", |text| ClusterId::parse(text).ok())
 }
 
-fn instance_id(query: &Query) -> Result<Option<InstanceId>, Fault> {
+pub(super) fn instance_id(query: &Query) -> Result<Option<InstanceId>, Fault> {
     query.read("instance_id", "an instance id", |text| InstanceId::parse(text).ok())
 }
 

@@ -3,6 +3,7 @@
 //! What a row looks like is said once, here: the answers are written from these types, and `/openapi.json` is read off
 //! them.
 
+mod checks;
 mod record;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::domain::{
     SourceId, Timestamp,
 };
 
+pub(super) use checks::{Condition, Probed, Run};
 pub(super) use record::Remediation;
 
 fn time(moment: Option<Timestamp>) -> Option<Shown> {
@@ -65,6 +67,10 @@ page!(/// One page of remediations, newest first.
     Remediations, remediations: Remediation<'a>);
 page!(/// One page of holds, newest first.
     Holds, holds: Hold<'a>);
+page!(/// One page of runs of checks, newest first.
+    Runs, runs: Run<'a>);
+page!(/// One page of what is believed because of checks, by check and instance.
+    Conditions, conditions: Condition<'a>);
 
 /// One episode of an alert.
 #[derive(Serialize, ToSchema)]

@@ -13,7 +13,9 @@ use tower_http::compression::predicate::SizeAbove;
 
 use super::error::{self, Fault, Kind};
 use super::server::room::Class;
-use super::{Shared, guard, native, native_commands, native_store, openapi, ops, sd, status, together, webhook};
+use super::{
+    Shared, guard, native, native_checks, native_commands, native_store, openapi, ops, sd, status, together, webhook,
+};
 use crate::domain::Role;
 
 /// Below this an answer fits into a packet or two as it is.
@@ -140,6 +142,11 @@ pub static ROUTES: &[Route] = {
         route("holds", "GET", "/api/v1/holds", VIEWER, Problem, || get(native::holds)),
         route("hold", "POST", "/api/v1/holds", OPERATOR, Problem, || post(native::hold)),
         route("unhold", "DELETE", "/api/v1/holds/{id}", OPERATOR, Problem, || delete(native::unhold)),
+
+        route("runs", "GET", "/api/v1/runs", VIEWER, Problem, || get(native_checks::runs)),
+        route("run", "GET", "/api/v1/runs/{id}", VIEWER, Problem, || get(native_checks::run)),
+        route("conditions", "GET", "/api/v1/conditions", VIEWER, Problem, || get(native_checks::conditions)),
+        route("probe", "POST", "/api/v1/instances/{id}/probe", OPERATOR, Problem, || post(native_checks::probe)),
 
         route("pauses", "GET", "/api/v1/pauses", VIEWER, Problem, || get(native_commands::pauses)),
         route("pause", "POST", "/api/v1/pause", ADMIN, Problem, || post(native_commands::pause)),

@@ -1,6 +1,7 @@
 //! The router with a real store and a writer that gives canned replies: what reaches it, and how its answers are worded.
 
 mod access;
+mod checks;
 mod commands;
 mod native;
 mod together;
@@ -105,6 +106,50 @@ pub(super) fn linked() -> Link {
         resolved_at: None,
         cleared_at: None,
         refires: 0,
+    }
+}
+
+fn finding() -> Finding {
+    Finding { xid: Some(79), is_sticky: true, ..Finding::new("xid", "fell off the bus").on("GPU-7") }
+}
+
+/// A run of a check on that instance.
+pub(super) fn run() -> Run {
+    Run {
+        id: RunId::new(Uuid::from_u128(0xb1)),
+        check: CheckId::parse("gpus").unwrap(),
+        kind: CheckKind::DcgmExporter,
+        cluster_id: instance().cluster_id,
+        instance_id: instance().id,
+        generation: "1".into(),
+        started_at: at(1),
+        ended_at: at(2),
+        verdict: Verdict::Fail,
+        findings: vec![finding()],
+        measurements: Measurement::new("scrape_seconds", 0.25).into_iter().collect(),
+        evidence: "DCGM_FI_DEV_XID_ERRORS 79".into(),
+        why: RunWhy::Flipped,
+        set_aside: None,
+    }
+}
+
+/// What is believed because of it.
+pub(super) fn condition() -> Condition {
+    Condition {
+        check: run().check,
+        kind: run().kind,
+        instance_id: run().instance_id,
+        cluster_id: run().cluster_id,
+        generation: run().generation,
+        belief: Belief::Failing,
+        since: at(2),
+        verdict: Verdict::Fail,
+        verdict_at: at(2),
+        run_id: Some(run().id),
+        fails: None,
+        standing: vec![Standing { finding: finding(), trust: Trust::Believed, seen: 3, missed: 0, since: at(1) }],
+        spent: Vec::new(),
+        ripe_at: None,
     }
 }
 
@@ -223,11 +268,26 @@ fn storing(config: Config, rows: &[Change]) -> House {
     furnished(config, rows, Arc::new(|| Box::pin(async { Ok(()) })), |_| Reply::Done)
 }
 
+/// The same, where checks can be run.
+fn probing(config: Config, rows: &[Change], probe: ProbeNow) -> House {
+    built(config, rows, Arc::new(|| Box::pin(async { Ok(()) })), |_| Reply::Done, Some(probe))
+}
+
 fn furnished(
     config: Config,
     rows: &[Change],
     reload: Reload,
     reply: impl Fn(&Command) -> Reply + Send + 'static,
+) -> House {
+    built(config, rows, reload, reply, None)
+}
+
+fn built(
+    config: Config,
+    rows: &[Change],
+    reload: Reload,
+    reply: impl Fn(&Command) -> Reply + Send + 'static,
+    probe: Option<ProbeNow>,
 ) -> House {
     let (inlet, mut lanes) = writer::inlet(8);
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -259,7 +319,8 @@ fn furnished(
     );
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (reader, store) = store(rows);
-    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
+    let mut shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
+    shared.probe = probe.unwrap_or(shared.probe);
     House { router: router(shared), seen, metrics, _store: store, _config: config_sender }
 }
 

@@ -140,6 +140,14 @@ impl Daemon {
         self.send(Method::POST, path, &[], Some(body)).await
     }
 
+    /// The same where the answer may take longer than others do.
+    ///
+    /// # Errors
+    /// As for every request.
+    pub async fn post_within(&self, path: &[&str], body: &Value, within: Duration) -> Result<Value, DaemonError> {
+        self.send_within(Method::POST, path, &[], Some(body), Some(within)).await
+    }
+
     /// Ends what is at a path.
     pub async fn delete(&self, path: &[&str]) -> Result<Value, DaemonError> {
         self.send(Method::DELETE, path, &[], None).await
@@ -151,6 +159,17 @@ impl Daemon {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
+    ) -> Result<Value, DaemonError> {
+        self.send_within(method, path, query, body, None).await
+    }
+
+    async fn send_within(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+        within: Option<Duration>,
     ) -> Result<Value, DaemonError> {
         let strange = |why: String| DaemonError::Strange { address: self.address.clone(), why };
         let mut url = self.base.clone();
@@ -164,6 +183,9 @@ impl Daemon {
         let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
+        }
+        if let Some(within) = within {
+            request = request.timeout(within);
         }
         if let Some(body) = body {
             request = request.json(body);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{AlertState, ClusterId, InstanceId, Mode, Severity, State, Trigger};
+use crate::domain::{AlertState, Belief, CheckId, ClusterId, InstanceId, Mode, Severity, State, Trigger, Verdict};
 
 /// Where the last page ended: the key of its last row, opaque to everybody else. The next page begins after it, so rows
 /// that come in between neither repeat nor vanish.
@@ -93,4 +93,34 @@ pub struct HoldFilter {
     pub instance_id: Option<InstanceId>,
     /// Those that have ended too.
     pub ended: bool,
+}
+
+/// Which runs of checks.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// What the asker sees.
+    pub visible: Visible,
+    /// Only of this cluster.
+    pub cluster_id: Option<ClusterId>,
+    /// Only on this instance.
+    pub instance_id: Option<InstanceId>,
+    /// Only of this check.
+    pub check: Option<CheckId>,
+    /// Only with this verdict.
+    pub verdict: Option<Verdict>,
+}
+
+/// Which conditions.
+#[derive(Clone, Debug, Default)]
+pub struct ConditionFilter {
+    /// What the asker sees.
+    pub visible: Visible,
+    /// Only of this cluster.
+    pub cluster_id: Option<ClusterId>,
+    /// Only of this instance.
+    pub instance_id: Option<InstanceId>,
+    /// Only because of this check.
+    pub check: Option<CheckId>,
+    /// Only where this is believed.
+    pub belief: Option<Belief>,
 }

@@ -14,11 +14,14 @@ use super::index::{Index, MOMENT};
 use super::keys::{self, Kind};
 use super::lock::Lock;
 use super::progress::{Lag, Progress};
-use super::query::{AlertFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter, Visible};
+use super::query::{
+    AlertFilter, ConditionFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter,
+    RunFilter, Visible,
+};
 use super::scan::Scan;
 use crate::domain::{
-    Alert, AlertState, Alias, Cluster, ClusterId, DeadLetter, Execution, Held, Hold, Horizon, Horizons, Instance,
-    InstanceId, Pause, Record, Remediation, RemediationId, State, Transition,
+    Alert, AlertState, Alias, Belief, CheckId, Cluster, ClusterId, Condition, DeadLetter, Execution, Held, Hold,
+    Horizon, Horizons, Instance, InstanceId, Pause, Record, Remediation, RemediationId, Run, RunId, State, Transition,
 };
 
 /// How long a question waits for sled; usually it is there at once.
@@ -251,6 +254,37 @@ impl Reader {
         })
     }
 
+    /// A page of runs, newest first by their end.
+    pub fn runs(&self, filter: &RunFilter, paging: &Paging) -> Result<Page<Run>, ReadError> {
+        check_moment(paging)?;
+        let horizons = self.horizons()?;
+        self.page(run_prefixes(filter), false, paging, |_, key| {
+            Ok(self.get(key)?.filter(|row| is_wanted_run(filter, row) && !horizons.hides_run(row)))
+        })
+    }
+
+    /// One run.
+    pub fn run(&self, id: RunId) -> Result<Option<Run>, ReadError> {
+        let Some(row) = self.get(&keys::run(id))? else { return Ok(None) };
+        let horizons = self.horizons()?;
+        Ok(Some(row).filter(|row| !horizons.hides_run(row)))
+    }
+
+    /// A page of conditions by check and instance.
+    pub fn conditions(&self, filter: &ConditionFilter, paging: &Paging) -> Result<Page<Condition>, ReadError> {
+        // Every index has a check's conditions side by side, so a check is a part of the prefix, and pages go by the rest.
+        let under = filter.check.as_ref().map_or_else(Vec::new, |check| [check.as_str().as_bytes(), b"\0"].concat());
+        if let Some(Cursor(suffix)) = &paging.after {
+            check_condition(&[&under, suffix.as_slice()].concat())?;
+        }
+        let prefixes = condition_prefixes(filter).into_iter().map(|prefix| [prefix, under.clone()].concat()).collect();
+        self.page(prefixes, true, paging, |suffix, _| {
+            // Row and index alike end in check and instance, which is all that is needed of them.
+            let key = [&[Kind::Condition.byte()], under.as_slice(), suffix].concat();
+            Ok(self.get(&key)?.filter(|row| is_wanted_condition(filter, row)))
+        })
+    }
+
     /// How far back the past reaches. What lies behind a horizon may still be there, and nobody sees it.
     fn horizons(&self) -> Result<Horizons, ReadError> {
         let mut horizons = Horizons::default();
@@ -300,6 +334,15 @@ fn check_moment(paging: &Paging) -> Result<(), ReadError> {
         Some(Cursor(suffix)) if suffix.len() != MOMENT => Err(ReadError::BadCursor),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The key of a condition without its kind: a check and an instance.
+fn check_condition(key: &[u8]) -> Result<(), ReadError> {
+    let text = std::str::from_utf8(key).map_err(|_| ReadError::BadCursor)?;
+    let (check, instance) = text.split_once('\0').ok_or(ReadError::BadCursor)?;
+    CheckId::parse(check).map_err(|_| ReadError::BadCursor)?;
+    InstanceId::parse(instance).map_err(|_| ReadError::BadCursor)?;
+    Ok(())
 }
 
 fn sees(visible: &Visible, cluster: &ClusterId) -> bool {
@@ -377,4 +420,48 @@ fn is_wanted_alert(filter: &AlertFilter, row: &Alert) -> bool {
         && filter.severity.is_none_or(|severity| severity == row.severity)
         && filter.alert_name.as_ref().is_none_or(|name| name == row.name())
         && filter.joined.is_none_or(|joined| joined == row.joined.is_ok())
+}
+
+/// The instance's range, else the check's, else those of clusters, else all.
+fn run_prefixes(filter: &RunFilter) -> Vec<Vec<u8>> {
+    if let Some(instance) = &filter.instance_id {
+        return vec![Index::InstanceRun.prefix(&[instance.as_str()])];
+    }
+    if let Some(check) = &filter.check {
+        return vec![Index::CheckRun.prefix(&[check.as_str()])];
+    }
+    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+        None => vec![Index::RunEnded.prefix(&[])],
+        Some(names) => names.iter().map(|name| Index::ClusterRun.prefix(&[name])).collect(),
+    }
+}
+
+fn is_wanted_run(filter: &RunFilter, row: &Run) -> bool {
+    sees(&filter.visible, &row.cluster_id)
+        && filter.cluster_id.as_ref().is_none_or(|id| *id == row.cluster_id)
+        && filter.instance_id.as_ref().is_none_or(|id| *id == row.instance_id)
+        && filter.check.as_ref().is_none_or(|check| *check == row.check)
+        && filter.verdict.is_none_or(|verdict| verdict == row.verdict)
+}
+
+/// The instance's range, else that of the failing, which are few, else those of clusters, else all.
+fn condition_prefixes(filter: &ConditionFilter) -> Vec<Vec<u8>> {
+    if let Some(instance) = &filter.instance_id {
+        return vec![Index::InstanceCondition.prefix(&[instance.as_str()])];
+    }
+    if filter.belief == Some(Belief::Failing) {
+        return vec![Index::ConditionFailing.prefix(&[])];
+    }
+    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+        None => vec![vec![Kind::Condition.byte()]],
+        Some(names) => names.iter().map(|name| Index::ClusterCondition.prefix(&[name])).collect(),
+    }
+}
+
+fn is_wanted_condition(filter: &ConditionFilter, row: &Condition) -> bool {
+    sees(&filter.visible, &row.cluster_id)
+        && filter.cluster_id.as_ref().is_none_or(|id| *id == row.cluster_id)
+        && filter.instance_id.as_ref().is_none_or(|id| *id == row.instance_id)
+        && filter.check.as_ref().is_none_or(|check| *check == row.check)
+        && filter.belief.is_none_or(|belief| belief == row.belief)
 }

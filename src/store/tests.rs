@@ -3,6 +3,7 @@
 mod damaged;
 mod keeping;
 mod reading;
+mod reading_checks;
 mod starting;
 
 use std::path::Path;

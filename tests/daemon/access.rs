@@ -13,9 +13,9 @@ use serde_json::json;
 use super::tokens::{new_token, site};
 use crate::support::client::{Answer, Client};
 use crate::support::daemon::Daemon;
-use crate::support::now;
 use crate::support::posts::{HEAVY, LIGHT, firing};
 use crate::support::site::MAIN;
+use crate::support::{SOON, eventually, now};
 
 /// What a route is about, and what is sent there.
 enum About {
@@ -57,6 +57,10 @@ const TABLE: &[(&str, &str, &str, About)] = &[
     ("GET", "/api/v1/holds", "vopa", List),
     ("POST", "/api/v1/holds", "opa", One(r#"{"instance_id":"{instance}","reason":"mine","for":"1h"}"#)),
     ("DELETE", "/api/v1/holds/{id}", "opa", One("")),
+    ("GET", "/api/v1/runs", "vopa", List),
+    ("GET", "/api/v1/runs/{id}", "vopa", One("")),
+    ("GET", "/api/v1/conditions", "vopa", List),
+    ("POST", "/api/v1/instances/{id}/probe", "opa", One("{}")),
     ("GET", "/api/v1/pauses", "vopa", About::Daemon),
     ("POST", "/api/v1/pause", "a", One(r#"{"cluster_id":"{cluster}","reason":"mine"}"#)),
     ("POST", "/api/v1/resume", "a", One(r#"{"cluster_id":"{cluster}"}"#)),
@@ -100,23 +104,32 @@ struct Names {
     instance: &'static str,
     remediation: String,
     hold: String,
+    run: String,
 }
 
 impl Names {
     fn nowhere() -> Self {
         let id = "00000000-0000-7000-8000-000000000000".to_owned();
-        Self { cluster: "train-z", instance: "i-z", remediation: id.clone(), hold: id }
+        Self { cluster: "train-z", instance: "i-z", remediation: id.clone(), hold: id.clone(), run: id }
     }
 
     fn fill(&self, text: &str, path: &str) -> String {
-        let id = if path.contains("/holds/") { &self.hold } else { &self.remediation };
+        let id = match path {
+            path if path.contains("/holds/") => &self.hold,
+            path if path.contains("/runs/") => &self.run,
+            path if path.starts_with("/api/v1/instances/") => self.instance,
+            _ => &self.remediation,
+        };
         let text = text.replace("{cluster}", self.cluster).replace("{instance}", self.instance);
         text.replace("{source}", "main").replace("{id}", id)
     }
 
     /// An answer about these as it would be about the others.
     fn rename(&self, other: &Self, text: &str) -> String {
-        let text = text.replace(&self.remediation, &other.remediation).replace(&self.hold, &other.hold);
+        let text = text
+            .replace(&self.remediation, &other.remediation)
+            .replace(&self.hold, &other.hold)
+            .replace(&self.run, &other.run);
         let quoted = |name: &str| format!("`{name}`");
         text.replace(self.cluster, other.cluster).replace(&quoted(self.instance), &quoted(other.instance))
     }
@@ -242,6 +255,10 @@ fn head(answer: &Answer) -> String {
 fn every_route_every_role_own_and_foreign_cluster() {
     let site = site();
     site.append(MAIN, "[clusters.train-c]\nact = \"rehearse\"");
+    // It finds something everywhere, and never often enough to be believed.
+    let check = "[checks.look]\nevery = \"5s\"\nselect = ['cluster=\"train-a\"']\nfailures_before = 100\n\
+        [checks.look.command]\nargv = [\"/bin/false\"]";
+    site.append(MAIN, check);
     let mut tokens = BTreeMap::new();
     for role in Role::ALL {
         for scope in [OWN, FOREIGN, EVERYWHERE] {
@@ -332,7 +349,14 @@ fn fill(world: &mut World) {
     let hold = hold("i-5");
     let found = admin.get("/api/v1/remediations?instance_id=i-7").json();
     let remediation = found["remediations"][0]["id"].as_str().unwrap().to_owned();
-    world.own = Names { cluster: OWN, instance: "i-7", remediation, hold };
+    let run = eventually(SOON, "two instances were looked at, i-7 among them", || {
+        let list = |kind: &str| admin.get(&format!("/api/v1/{kind}")).json()[kind].as_array().unwrap().clone();
+        let (runs, conditions) = (list("runs"), list("conditions"));
+        let run =
+            runs.iter().find(|run| run["instance_id"] == "i-7").filter(|_| runs.len() > 1 && conditions.len() > 1);
+        run.map(|run| run["id"].as_str().unwrap().to_owned()).ok_or_else(|| json!(runs).to_string())
+    });
+    world.own = Names { cluster: OWN, instance: "i-7", remediation, hold, run };
 }
 
 fn nothing_was_changed(world: &World) {

@@ -16,7 +16,7 @@ TOKEN = os.environ["REMEDYD_TOKEN"]
 LOOK_AGAIN_AFTER = 40
 
 calls = itertools.count()
-known = {"remediations": [], "holds": []}
+known = {"remediations": [], "holds": [], "runs": []}
 
 
 def look(base):
@@ -45,6 +45,8 @@ def before_call(context, case, kwargs):
         there = {"id": known["remediations"][n // 2 % len(known["remediations"])]["id"]}
     elif path.startswith("/api/v1/holds/") and known["holds"]:
         there = {"id": known["holds"][n // 2 % len(known["holds"])]["id"]}
+    elif path.startswith("/api/v1/runs/") and known["runs"]:
+        there = {"id": known["runs"][n // 2 % len(known["runs"])]["id"]}
     elif "{source}" in path:
         there = {"source": "main"}
     else:

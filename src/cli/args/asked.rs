@@ -3,7 +3,7 @@
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use crate::domain::{self, State};
+use crate::domain::{self, State, Verdict};
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,12 @@ pub enum Kind {
     /// Kill switches that are on.
     #[value(alias = "pause")]
     Pauses,
+    /// Runs of active checks, as far as they are kept.
+    #[value(alias = "run")]
+    Runs,
+    /// What is believed of instances because of active checks.
+    #[value(alias = "condition")]
+    Conditions,
 }
 
 /// How an answer looks.
@@ -91,4 +97,10 @@ fn until(text: &str) -> Result<Until, String> {
     }
     let known = || State::ALL.map(State::as_str).join(", ");
     State::parse(text).map(Until::State).ok_or_else(|| format!("it is {TERMINAL} or one of {}", known()))
+}
+
+/// A verdict, in capitals or not.
+pub(super) fn verdict(text: &str) -> Result<Verdict, String> {
+    let known = || Verdict::ALL.map(Verdict::as_str).join(", ");
+    Verdict::parse(&text.to_ascii_uppercase()).ok_or_else(|| format!("it is one of {}", known()))
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::asked::{Form, Kind, Mode, Wait};
+use super::asked::{Form, Kind, Mode, Wait, verdict};
 use crate::config::duration;
+use crate::domain::Verdict;
 
 /// Which daemon, and who asks.
 #[derive(Clone, Debug, Args)]
@@ -48,6 +49,18 @@ pub struct Get {
     /// Only what these matchers hold for, written as Alertmanager writes them.
     #[arg(short = 'l', long, value_name = "MATCHERS")]
     pub selector: Option<String>,
+    /// Only of this instance: remediations, alerts, holds, runs, conditions.
+    #[arg(short = 'i', long, value_name = "ID", conflicts_with = "ids")]
+    pub instance: Option<String>,
+    /// Only of this check: runs, conditions.
+    #[arg(long, value_name = "ID", conflicts_with = "ids")]
+    pub check: Option<String>,
+    /// Only with this verdict: runs.
+    #[arg(long, value_parser = verdict, conflicts_with = "ids")]
+    pub verdict: Option<Verdict>,
+    /// Only of whom is believed that they fail: conditions.
+    #[arg(long, conflicts_with = "ids")]
+    pub failing: bool,
     /// How they are shown.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,
@@ -80,7 +93,9 @@ Examples:
   remedyd get alerts -l 'rack=\"r7\",severity!=\"info\"' -o wide
   remedyd get remediations -w
   remedyd get remediations -o name -l 'state=~\"RUNNING|PENDING\"'
-  remedyd get instances i-7 -o json";
+  remedyd get instances i-7 -o json
+  remedyd get runs -i i-7 --verdict FAIL
+  remedyd get conditions --failing";
 
 /// `describe`
 #[derive(Debug, Args)]
@@ -97,17 +112,20 @@ pub struct Describe {
 
 const DESCRIBE_EXAMPLES: &str = "Examples:
   remedyd describe remediation 01987c2e
-  remedyd describe instance i-7";
+  remedyd describe instance i-7
+  remedyd describe run 01987c2e";
 
 /// What can be described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Described {
     /// A repair: what, why, its evidence, its history, what it waits for.
     Remediation,
-    /// A node: where it is, what fires on it, what keeps it from being repaired, what was done.
+    /// A node: where it is, what fires on it, what checks say of it, what keeps it from being repaired, what was done.
     Instance,
     /// An alert: what was said, and what became of it.
     Alert,
+    /// A run of an active check: what was asked, what came back, what it measured.
+    Run,
 }
 
 /// `create`
@@ -254,3 +272,36 @@ Examples:
   remedyd pause -m 'power work in hall 2'
   remedyd pause --cluster train-a -m 'fabric upgrade'
   remedyd resume -m 'power is back'";
+
+/// `probe`
+#[derive(Debug, Subcommand)]
+pub enum Probe {
+    /// Run the active checks of an instance now, and say what they found. The runs count as all others do.
+    Run(ProbeRun),
+}
+
+/// `probe run`
+#[derive(Debug, Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub struct ProbeRun {
+    /// Which node.
+    pub instance: String,
+    /// Only this check.
+    #[arg(long, value_name = "ID")]
+    pub check: Option<String>,
+    /// How the runs are shown; as a table with their findings and evidence.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Form,
+    /// How long to wait for them; then exit 8.
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+const PROBE_EXAMPLES: &str =
+    "Exit status: 0 where every check passed, 9 where one failed, and 1 where none failed and not all of them passed.
+
+Examples:
+  remedyd probe run i-7
+  remedyd probe run i-7 --check ssh -o json";

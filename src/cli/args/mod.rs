@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use asked::{Form, Kind, Mode, Until, Wait};
-pub use client::{Abort, Connection, Create, Decide, Describe, Described, Get, Hold, Lift, Switch};
+pub use client::{Abort, Connection, Create, Decide, Describe, Described, Get, Hold, Lift, ProbeRun, Switch};
 
 use super::{client as verbs, manual};
 
@@ -33,7 +33,8 @@ const EXIT_STATUS: &str = "Exit status:
   5  not possible in this state, or it has changed since it was looked at
   6  who asks is not known, or may not
   7  the daemon does not answer
-  8  --wait came to its --timeout
+  8  --wait, or probe run, came to its --timeout
+  9  a check that probe run ran failed
 
 `serve` and the verbs of a stopped store exit with 78 where the store cannot be used.";
 
@@ -55,10 +56,13 @@ enum Verb {
     /// Prove what the audit trail says.
     #[command(subcommand)]
     Audit(daemon::Audit),
-    /// List remediations, alerts, instances, holds, dead letters or pauses.
+    /// List remediations, alerts, instances, holds, dead letters, pauses, runs or conditions.
     Get(Get),
-    /// Say everything about one remediation, instance or alert, and what may be done next.
+    /// Say everything about one remediation, instance, alert or run, and what may be done next.
     Describe(Describe),
+    /// Run active checks now.
+    #[command(subcommand)]
+    Probe(client::Probe),
     /// Ask for a repair.
     #[command(subcommand)]
     Create(client::What),
@@ -112,6 +116,9 @@ impl Cli {
             Verb::Get(asked) => verbs::run(&asked.connection, async |client| verbs::get::get(client, &asked).await),
             Verb::Describe(asked) => {
                 verbs::run(&asked.connection, async |client| verbs::describe::describe(client, &asked).await)
+            }
+            Verb::Probe(client::Probe::Run(asked)) => {
+                verbs::run(&asked.connection, async |client| verbs::probe::run(client, &asked).await)
             }
             Verb::Create(client::What::Remediation(asked)) => {
                 verbs::run(&asked.connection, async |client| act::create(client, &asked).await)

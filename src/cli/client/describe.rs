@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use super::fields::{Row, plain};
 use super::text::{safe, time};
-use super::{Outcome, Session, describe_node, lists};
+use super::{Outcome, Session, describe_node, describe_run, lists};
 use crate::cli::args::{Describe, Described, Kind};
 use crate::domain::Timestamp;
 
@@ -17,6 +17,7 @@ pub async fn describe(session: &Session, asked: &Describe) -> Outcome {
     let page = match asked.kind {
         Described::Remediation => remediation(session, &asked.id).await?,
         Described::Instance => describe_node::instance(session, &asked.id).await?,
+        Described::Run => describe_run::run(session, &asked.id).await?,
         Described::Alert => describe_node::alert(session, &asked.id).await?,
     };
     io::stdout().lock().write_all(page.0.as_bytes())?;
@@ -71,6 +72,7 @@ async fn remediation(session: &Session, id: &str) -> Outcome<Page> {
     head(session, &row, &mut page);
     stops(session, &row, &pauses, &holds, &mut page);
     evidence(session, &row, &mut page);
+    describe_run::opener(session, &row, &mut page).await?;
     attempt(session, &row, &mut page);
     page.heading("History");
     for entry in history["history"].as_array().map_or(&[][..], Vec::as_slice) {

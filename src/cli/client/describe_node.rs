@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::describe::{self, EARLIER, Page, short};
 use super::fields::plain;
 use super::text::time;
-use super::{Outcome, Session, lists};
+use super::{Outcome, Session, describe_run, lists};
 use crate::cli::args::Kind;
 
 /// A node: where it is, what fires on it, what keeps it from being repaired, what was done.
@@ -16,6 +16,7 @@ pub async fn instance(session: &Session, id: &str) -> Outcome<Page> {
     let firing = lists::all(session, Kind::Alerts, &of_node, 0, |alert| alert["state"] != "RESOLVED").await?;
     let repairs = lists::all(session, Kind::Remediations, &of_node, EARLIER, |_| true).await?;
     let holds = lists::all(session, Kind::Holds, &of_node, 0, |_| true).await?.rows;
+    let conditions = lists::all(session, Kind::Conditions, &of_node, 0, |_| true).await?.rows;
     let pauses = lists::all(session, Kind::Pauses, &[], 0, |pause| {
         pause["cluster_id"].is_null() || pause["cluster_id"] == row["cluster_id"]
     });
@@ -58,6 +59,7 @@ pub async fn instance(session: &Session, id: &str) -> Outcome<Page> {
         let muted = if alert["muted"] == true { ", muted at its source" } else { "" };
         page.line(&describe::alert(alert, now, muted, &plain(&alert["id"])));
     }
+    describe_run::conditions(&conditions, now, &mut page);
     page.heading("Repairs, newest first");
     repairs.rows.iter().for_each(|other| page.line(&short(session, other)));
     page.heading("What you may do");

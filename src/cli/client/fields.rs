@@ -32,6 +32,8 @@ impl Kind {
             Self::Holds => "holds",
             Self::DeadLetters => "dead-letters",
             Self::Pauses => "pauses",
+            Self::Runs => "runs",
+            Self::Conditions => "conditions",
         }
     }
 
@@ -44,6 +46,8 @@ impl Kind {
             Self::Holds => "hold",
             Self::DeadLetters => "dead-letter",
             Self::Pauses => "pause",
+            Self::Runs => "run",
+            Self::Conditions => "condition",
         }
     }
 
@@ -59,7 +63,10 @@ impl Kind {
                 Value::String(cluster) => cluster.clone(),
                 _ => "everything".to_owned(),
             },
-            Self::Remediations | Self::Alerts | Self::Instances | Self::Holds | Self::DeadLetters => plain(&row["id"]),
+            Self::Conditions => format!("{}/{}", plain(&row["check"]), plain(&row["instance_id"])),
+            Self::Remediations | Self::Alerts | Self::Instances | Self::Holds | Self::DeadLetters | Self::Runs => {
+                plain(&row["id"])
+            }
         }
     }
 
@@ -117,6 +124,14 @@ impl Kind {
             (Self::Holds, true) => &["ID", "CLUSTER", "INSTANCE", "BY", "AGE", "EXPIRES", "ENDED-BY", "REASON"],
             (Self::DeadLetters, false) => &["ID", "SOURCE", "AGE", "REASON"],
             (Self::DeadLetters, true) => &["ID", "SOURCE", "AGE", "REASON", "RAW"],
+            (Self::Runs, false) => &["ID", "CHECK", "INSTANCE", "VERDICT", "AGE", "FINDINGS"],
+            (Self::Runs, true) => {
+                &["ID", "CHECK", "KIND", "CLUSTER", "INSTANCE", "VERDICT", "AGE", "TOOK", "WHY", "FINDINGS", "EVIDENCE"]
+            }
+            (Self::Conditions, false) => &["CHECK", "INSTANCE", "BELIEF", "AGE", "VERDICT", "FINDINGS"],
+            (Self::Conditions, true) => {
+                &["CHECK", "KIND", "CLUSTER", "INSTANCE", "BELIEF", "AGE", "VERDICT", "RUN", "FINDINGS", "SPENT"]
+            }
             (Self::Pauses, _) => &["PAUSED", "BY", "AGE", "REASON"],
         }
     }
@@ -130,6 +145,8 @@ impl Kind {
             (Self::Alerts, "AGE") => ago("started_at"),
             (Self::DeadLetters, "AGE") => ago("received_at"),
             (Self::Pauses, "AGE") => ago("paused_at"),
+            (Self::Runs, "AGE") => ago("ended_at"),
+            (Self::Conditions, "AGE") => ago("since"),
             (_, "EXPIRES") => ago("expires_at"),
             (Self::Remediations, "NOTE") => note(row),
             (Self::Remediations, "ALERTS") => row["linked_alerts"].as_array().map_or(0, Vec::len).to_string(),
@@ -154,6 +171,33 @@ fn note(row: &Row) -> String {
     }
 }
 
+/// Each finding by its name, its XID and its part of the node: `xid:79@GPU-7`; what is not believed says so.
+pub fn findings(list: &Value) -> String {
+    let one = |finding: &Value| {
+        let mut text = plain(&finding["name"]);
+        if !finding["xid"].is_null() {
+            text.push_str(&format!(":{}", plain(&finding["xid"])));
+        }
+        if finding["device"].as_str().is_some_and(|device| !device.is_empty()) {
+            text.push_str(&format!("@{}", plain(&finding["device"])));
+        }
+        match finding["trust"].as_str() {
+            None | Some("believed") => text,
+            Some(trust) => format!("{text} ({trust})"),
+        }
+    };
+    list.as_array().map_or(&[][..], Vec::as_slice).iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// How long a run took: `0.25s`; nothing where its times are none.
+pub fn took(run: &Row) -> String {
+    let time = |name: &str| Timestamp::parse(run[name].as_str().unwrap_or(""));
+    match (time("started_at"), time("ended_at")) {
+        (Ok(started), Ok(ended)) => format!("{:.3}s", ended.since(started).as_secs_f64()),
+        _ => String::new(),
+    }
+}
+
 /// A field by the name that columns, matchers and `--sort-by` use: a short one, or the API's own. Nothing where rows of
 /// this kind have no such field.
 pub fn value_of(kind: Kind, row: &Row, name: &str) -> Option<String> {
@@ -162,12 +206,14 @@ pub fn value_of(kind: Kind, row: &Row, name: &str) -> Option<String> {
         (Kind::Instances, "host") | (Kind::Remediations, "host") => "host_id",
         (Kind::Instances, "auto") => "auto_remediation_enabled",
         (Kind::Remediations, "name") => "instance_name",
-        (Kind::Remediations | Kind::Alerts | Kind::Holds, "instance") => "instance_id",
+        (Kind::Remediations | Kind::Alerts | Kind::Holds | Kind::Runs | Kind::Conditions, "instance") => "instance_id",
         (Kind::Alerts, "alert" | "alertname") => "alert_name",
         (Kind::Alerts, "remediation") => "remediation_id",
         (Kind::Remediations, "by") => "requested_by",
         (Kind::Holds, "by") => "created_by",
         (Kind::Pauses, "by") => "paused_by",
+        (Kind::Runs | Kind::Conditions, "finding") => "findings",
+        (Kind::Conditions, "run") => "run_id",
         (_, other) => other,
     };
     let inner = |outer: &str, name: &str| row.get(outer).map(|value| plain(&value[name]));
@@ -177,6 +223,10 @@ pub fn value_of(kind: Kind, row: &Row, name: &str) -> Option<String> {
         (Kind::Instances, "held") => inner("held", "why"),
         (Kind::Instances, "wants") => inner("held", "mode"),
         (Kind::Instances, "rule") => inner("held", "rule"),
+        (Kind::Runs, "findings") => row.get("findings").map(findings),
+        (Kind::Conditions, "findings") => row.get("standing").map(findings),
+        (Kind::Conditions, "spent") => row.get("spent").map(findings),
+        (Kind::Runs, "took") => Some(took(row)),
         (Kind::Alerts, "summary") => inner("annotations", "summary"),
         (_, name) => row.get(name).map(plain),
     }
@@ -197,6 +247,22 @@ mod tests {
                 assert!(["", "0", "everything", "()"].contains(&cell.as_str()), "{kind:?} {header}: {cell}");
             }
         }
+    }
+
+    #[test]
+    fn findings_are_told_from_each_other() {
+        let run = json!({
+            "findings": [{"name": "xid", "xid": 79, "device": "GPU-7"}, {"name": "timeout", "xid": null, "device": ""}],
+            "started_at": "2026-11-20T18:00:00Z", "ended_at": "2026-11-20T18:00:00.250000Z",
+        });
+        assert_eq!(Kind::Runs.cell(&run, "FINDINGS", Timestamp::default()), "xid:79@GPU-7, timeout");
+        assert_eq!(Kind::Runs.cell(&run, "TOOK", Timestamp::default()), "0.250s");
+        let condition = json!({
+            "check": "ssh", "instance_id": "i-7",
+            "standing": [{"name": "refused", "trust": "believed"}, {"name": "timeout", "trust": "suspected"}],
+        });
+        assert_eq!(value_of(Kind::Conditions, &condition, "finding").unwrap(), "refused, timeout (suspected)");
+        assert_eq!(Kind::Conditions.id(&condition), "ssh/i-7");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::fields::{Row, value_of};
 use super::select::Selection;
 use super::table::Table;
 use super::text::{safe, safe_json};
-use super::{Failure, MISTAKE, Outcome, Session, UNREACHABLE, lists};
+use super::{Failure, MISTAKE, Outcome, Session, UNREACHABLE, USAGE, lists};
 use crate::cli::args::{Form, Get, Kind};
+use crate::domain::Belief;
 
 /// Lists once, or goes on.
 pub async fn get(session: &Session, asked: &Get) -> Outcome {
@@ -35,6 +36,7 @@ pub async fn get(session: &Session, asked: &Get) -> Outcome {
 
 async fn read(session: &Session, asked: &Get) -> Outcome<Vec<Row>> {
     let kind = asked.kind;
+    let flags = flags(asked)?;
     let mut selection = Selection::read(session, kind, asked.selector.as_deref()).await?;
     if !asked.ids.is_empty() {
         let mut rows = Vec::new();
@@ -44,7 +46,8 @@ async fn read(session: &Session, asked: &Get) -> Outcome<Vec<Row>> {
         rows.retain(|row| selection.holds(row));
         return Ok(rows);
     }
-    let filters = selection.filters();
+    let mut filters = selection.filters();
+    filters.extend(flags);
     let found = lists::all(session, kind, &filters, asked.limit, |row| selection.holds(row)).await?;
     if found.more && !asked.watch {
         eprintln!("there are more than these {}; --limit 0 shows more, a selector fewer", found.rows.len());
@@ -53,6 +56,33 @@ async fn read(session: &Session, asked: &Get) -> Outcome<Vec<Row>> {
         eprintln!("no row has anything called `{}`", safe(name));
     }
     Ok(found.rows)
+}
+
+/// What the flags ask of the API. One that says nothing about rows of this kind is refused: it would filter nothing.
+fn flags(asked: &Get) -> Outcome<Vec<(&'static str, String)>> {
+    use Kind::{Alerts, Conditions, Holds, Remediations, Runs};
+    let instance = asked.instance.as_deref().map(|id| Kind::Instances.bare(id).to_owned());
+    let belief = asked.failing.then(|| Belief::Failing.as_str().to_owned());
+    let verdict = asked.verdict.map(|verdict| verdict.as_str().to_owned());
+    let flags: [(&str, &'static str, Option<String>, &[Kind]); 4] = [
+        ("--instance", "instance_id", instance, &[Remediations, Alerts, Holds, Runs, Conditions]),
+        ("--check", "check", asked.check.clone(), &[Runs, Conditions]),
+        ("--verdict", "verdict", verdict, &[Runs]),
+        ("--failing", "belief", belief, &[Conditions]),
+    ];
+    let mut filters = Vec::new();
+    for (flag, parameter, value, kinds) in flags {
+        let Some(value) = value else { continue };
+        if !kinds.contains(&asked.kind) {
+            let kinds = kinds.iter().map(|kind| kind.path()).collect::<Vec<_>>().join(", ");
+            return Err(Failure::new(
+                USAGE,
+                format!("{flag}: it says nothing about {}, only about {kinds}", asked.kind.path()),
+            ));
+        }
+        filters.push((parameter, value));
+    }
+    Ok(filters)
 }
 
 /// Prints what was not there before, or is different, until somebody ends it. A daemon that is away for a while is waited for.
@@ -133,6 +163,8 @@ fn sort(kind: Kind, rows: &mut [Row], field: &str) -> Outcome {
         ("age", Kind::Alerts) => "started_at",
         ("age", Kind::DeadLetters) => "received_at",
         ("age", Kind::Pauses) => "paused_at",
+        ("age", Kind::Runs) => "ended_at",
+        ("age", Kind::Conditions) => "since",
         ("age", _) => "created_at",
         (other, _) => other,
     };

@@ -84,14 +84,14 @@ pub fn too_short(id: &str) -> Failure {
 pub async fn one(session: &Session, kind: Kind, id: &str) -> Outcome<Row> {
     let id = kind.bare(id);
     let absent = || Failure::new(NOT_FOUND, format!("{} `{id}` not found", kind.singular()));
-    // Only remediations have a place of their own in the API.
-    if kind == Kind::Remediations && id.len() == 36 {
-        return match session.daemon.get(&["remediations", id], &[]).await? {
+    // These alone have a place of their own in the API.
+    if matches!(kind, Kind::Remediations | Kind::Runs) && id.len() == 36 {
+        return match session.daemon.get(&[kind.path(), id], &[]).await? {
             row if row.is_object() => Ok(row),
             _ => Err(absent()),
         };
     }
-    let by_name = matches!(kind, Kind::Instances | Kind::Pauses);
+    let by_name = matches!(kind, Kind::Instances | Kind::Pauses | Kind::Conditions);
     if !by_name && is_too_short(id) {
         return Err(too_short(id));
     }

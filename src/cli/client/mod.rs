@@ -6,9 +6,11 @@
 pub mod act;
 pub mod describe;
 mod describe_node;
+mod describe_run;
 mod fields;
 pub mod get;
 mod lists;
+pub mod probe;
 mod select;
 pub mod switches;
 mod table;
@@ -49,6 +51,9 @@ pub const NOT_ALLOWED: u8 = 6;
 pub const UNREACHABLE: u8 = 7;
 /// The time to wait is over.
 pub const TOO_LATE: u8 = 8;
+
+/// A check that was run failed.
+pub const SICK: u8 = 9;
 
 /// How a verb ends: nothing more to say, or why not.
 pub type Outcome<T = ()> = Result<T, Failure>;

@@ -34,7 +34,7 @@ impl Selection {
         let names: Vec<String> = matchers.label_names().into_iter().map(str::to_owned).collect();
         let mut selection =
             Self { kind, matchers, names, instances: BTreeMap::new(), met: BTreeSet::new(), is_tried: false };
-        let has_node = matches!(kind, Kind::Remediations | Kind::Alerts | Kind::Holds);
+        let has_node = matches!(kind, Kind::Remediations | Kind::Alerts | Kind::Holds | Kind::Runs | Kind::Conditions);
         if has_node && selection.names.iter().any(|name| !KNOWN.contains(&name.as_str())) {
             let found = lists::all(session, Kind::Instances, &[], 0, |_| true).await?;
             selection.instances = found.rows.into_iter().map(|row| (plain(&row["id"]), row)).collect();
@@ -61,6 +61,12 @@ impl Selection {
             ],
             Kind::Instances => &[("cluster", "cluster_id")],
             Kind::Holds => &[("instance", "instance_id")],
+            Kind::Runs => {
+                &[("cluster", "cluster_id"), ("instance", "instance_id"), ("check", "check"), ("verdict", "verdict")]
+            }
+            Kind::Conditions => {
+                &[("cluster", "cluster_id"), ("instance", "instance_id"), ("check", "check"), ("belief", "belief")]
+            }
             Kind::DeadLetters | Kind::Pauses => &[],
         };
         let required = |(name, parameter): &(&str, &'static str)| {
@@ -113,7 +119,7 @@ impl Selection {
 }
 
 /// Fields that rows carry themselves; whatever else is asked for may be a domain.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 27] = [
     "id",
     "state",
     "mode",
@@ -134,4 +140,11 @@ const KNOWN: [&str; 20] = [
     "alert_name",
     "source",
     "failure",
+    "check",
+    "kind",
+    "verdict",
+    "belief",
+    "finding",
+    "findings",
+    "why",
 ];

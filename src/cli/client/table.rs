@@ -68,12 +68,12 @@ fn line(out: &mut impl Write, cells: &[&str], widths: &[usize], colours: bool) -
 }
 
 /// Red for what went wrong, yellow for what waits for a person, green for what is well.
-fn colour(cell: &str) -> Option<&'static str> {
+pub fn colour(cell: &str) -> Option<&'static str> {
     match cell {
-        "FAILED" | "critical" => Some("31"),
-        "PENDING_APPROVAL" | "FIRING" | "warning" => Some("33"),
+        "FAILED" | "FAIL" | "FAILING" | "critical" => Some("31"),
+        "PENDING_APPROVAL" | "FIRING" | "ERROR" | "INCONCLUSIVE" | "warning" => Some("33"),
         "RUNNING" | "QUARANTINING" | "QUARANTINED" => Some("36"),
-        "SUCCEEDED" | "AUTO_RESOLVED" | "RESOLVED" => Some("32"),
+        "SUCCEEDED" | "AUTO_RESOLVED" | "RESOLVED" | "PASS" | "HEALTHY" => Some("32"),
         _ => None,
     }
 }

@@ -84,6 +84,35 @@ fn a_record_shows_its_links() {
     assert_eq!((&shown["review"], &shown["trigger"]), (&Value::Null, &json!("automated")));
 }
 
+#[test]
+fn a_run_and_a_condition_show_their_evidence() {
+    let (run, condition) = (tests::run(), tests::condition());
+    let finding = json!({"name": "xid", "device": "GPU-7", "xid": 79, "recovery_action": null, "is_sticky": true,
+        "detail": "fell off the bus"});
+    let mut standing = finding.clone();
+    standing["trust"] = "believed".into();
+    standing["is_believed"] = true.into();
+    standing["since"] = "1970-01-01T00:00:01.000000Z".into();
+    assert_eq!(
+        shown(Run::new(&run)),
+        json!({
+            "id": run.id, "check": "gpus", "kind": "dcgm_exporter", "cluster_id": "c-1", "instance_id": "i-7",
+            "generation": "1", "started_at": "1970-01-01T00:00:01.000000Z", "ended_at": "1970-01-01T00:00:02.000000Z",
+            "verdict": "FAIL", "findings": [finding],
+            "measurements": [{"name": "scrape_seconds", "device": "", "value": 0.25}],
+            "evidence": "DCGM_FI_DEV_XID_ERRORS 79", "why": "flipped", "set_aside": null,
+        })
+    );
+    assert_eq!(
+        shown(Condition::new(&condition)),
+        json!({
+            "check": "gpus", "kind": "dcgm_exporter", "instance_id": "i-7", "cluster_id": "c-1",
+            "generation": "1", "belief": "FAILING", "since": "1970-01-01T00:00:02.000000Z", "verdict": "FAIL",
+            "verdict_at": "1970-01-01T00:00:02.000000Z", "run_id": run.id, "standing": [standing], "spent": [],
+        })
+    );
+}
+
 /// Everything that a row may hold, and nothing that it may lack, as scripts have known it from the first day.
 #[test]
 fn rows_look_as_they_always_did() {

@@ -9,10 +9,12 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, Respo
 
 use super::parameters::{any_of, name, or_empty, paging, port, query, text, truth};
 use super::words::one_of;
-use crate::domain::{AlertState, Mode, Severity, State, Trigger};
+use crate::domain::{AlertState, Belief, Mode, Severity, State, Trigger, Verdict};
 use crate::http::error::Kind;
 use crate::http::together::{cluster, lists, render, whoami};
-use crate::http::{native, native_commands as commands, native_rows as rows, sd, status, together, webhook};
+use crate::http::{
+    native, native_checks, native_commands as commands, native_rows as rows, sd, status, together, webhook,
+};
 
 /// What the document as a whole is about.
 pub(super) const ABOUT: &str = "Remediation daemon for GPU clusters: alerts come in, one proposal opens, a person \
@@ -22,6 +24,7 @@ pub(super) const ABOUT: &str = "Remediation daemon for GPU clusters: alerts come
     does not know and words refusals as Google's status.";
 
 const ALERTS: &str = "alerts";
+const CHECKS: &str = "checks";
 const REMEDIATIONS: &str = "remediations";
 const OPERATIONS: &str = "operations";
 const TOGETHER: &str = "together";
@@ -134,10 +137,20 @@ fn title(status: StatusCode) -> &'static str {
 
 /// Every description.
 pub(super) fn all() -> Vec<Described> {
-    [operations(), alerts(), remediations(), commands(), pauses(), store(), together_reads(), together_commands()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        operations(),
+        alerts(),
+        checks(),
+        remediations(),
+        commands(),
+        pauses(),
+        store(),
+        together_reads(),
+        together_commands(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn operations() -> Vec<Described> {
@@ -272,6 +285,40 @@ fn remediations() -> Vec<Described> {
             Kind::Precondition,
             Kind::Unavailable,
         ]),
+    ]
+}
+
+fn checks() -> Vec<Described> {
+    let get = |path, summary, about| Described::new(CHECKS, "GET", path, summary, about);
+    let kept = "Kept are runs that changed something, that somebody asked for, or that a remediation asked for.";
+    vec![
+        get("/api/v1/runs", "Runs of checks, newest first", kept).pages::<rows::Runs<'_>>([
+            query("cluster_id", "Only of this cluster.", name()),
+            query("instance_id", "Only on this instance.", name()),
+            query("check", "Only of this check.", name()),
+            query("verdict", "Only with this verdict.", one_of(Verdict::ALL.map(Verdict::as_str))),
+        ]),
+        get("/api/v1/runs/{id}", "One run with its evidence", "")
+            .gives::<rows::Run<'_>>(StatusCode::OK)
+            .refuses(&[Kind::NotFound]),
+        get("/api/v1/conditions", "What is believed because of checks, by check and instance", "")
+            .pages::<rows::Conditions<'_>>([
+                query("cluster_id", "Only of this cluster.", name()),
+                query("instance_id", "Only of this instance.", name()),
+                query("check", "Only because of this check.", name()),
+                query("belief", "Only where this is believed.", one_of(Belief::ALL.map(Belief::as_str))),
+            ]),
+        Described::new(
+            CHECKS,
+            "POST",
+            "/api/v1/instances/{id}/probe",
+            "Run the checks of an instance now",
+            "All that select it, or the one that is named. The answer comes once every run has ended and is on disk; \
+                the runs count as all others do.",
+        )
+        .reads::<native_checks::NewProbe>(Required::False)
+        .gives::<rows::Probed<'_>>(StatusCode::OK)
+        .refuses(&[Kind::NotFound, Kind::Precondition, Kind::Unavailable]),
     ]
 }
 

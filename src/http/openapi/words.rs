@@ -61,6 +61,19 @@ words!(/// What happens to a remediation by itself.
 words!(/// Why a wanted proposal does not open.
     HeldBecause, "HeldBecause", held_because());
 
+words!(/// What a check does.
+    CheckKind, "CheckKind", domain::CheckKind::ALL.map(domain::CheckKind::as_str));
+words!(/// How a run ended. Only FAIL is evidence of sickness, and only PASS of health.
+    Verdict, "Verdict", domain::Verdict::ALL.map(domain::Verdict::as_str));
+words!(/// Why a run is kept.
+    RunWhy, "RunWhy", domain::RunWhy::ALL.map(domain::RunWhy::as_str));
+words!(/// What is believed because of a check.
+    Belief, "Belief", domain::Belief::ALL.map(domain::Belief::as_str));
+words!(/// What is made of a finding: seen too seldom so far, an alert, or about the machine that was there before.
+    Trust, "Trust", TRUSTS.map(domain::Trust::as_str));
+
+const TRUSTS: [domain::Trust; 3] = [domain::Trust::Suspected, domain::Trust::Believed, domain::Trust::Doubted];
+
 words!(/// What is done to a machine, as Together calls it.
     TogetherMode, "TogetherMode", domain::Mode::ALL.map(lists::mode_name));
 words!(/// Who wanted it, as Together calls it.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::lists::{mode_name, severity_name, trigger_name};
-use crate::domain::{self, AlertId, Link, Record, RemediationId, XidEvent};
+use crate::domain::{self, AlertId, Link, Record, RemediationId, RunId, XidEvent};
 use crate::http::Shown;
 use crate::http::openapi::words;
 
@@ -62,11 +62,11 @@ pub(in crate::http) struct Remediation {
     #[schema(read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
-    /// The run of an active check that opened it.
-    #[schema(read_only, nullable = false)]
+    /// The run of an active check that made the first of its findings believed.
+    #[schema(value_type = Option<String>, read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    active_health_check_run_id: Option<String>,
-    /// The alert that opened it.
+    active_health_check_run_id: Option<RunId>,
+    /// The alert that opened it; left out where only checks did.
     #[schema(value_type = Option<String>, read_only, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     passive_health_check_event_id: Option<AlertId>,
@@ -104,7 +104,7 @@ impl Remediation {
             start_time: row.started_at.map(Shown),
             end_time: row.ended_at.map(Shown),
             error_message: row.failure.as_ref().map(|why| format!("{}: {}", why.code.as_str(), why.detail)),
-            active_health_check_run_id: row.opened_by_run.map(|run| run.to_string()),
+            active_health_check_run_id: row.opened_by_run,
             passive_health_check_event_id: row.opened_by,
             linked_alerts: None,
         }
@@ -251,6 +251,19 @@ mod tests {
                 }],
             })
         );
+    }
+
+    #[test]
+    fn one_that_a_check_opened_names_its_run_and_no_alert() {
+        let mut record = proposal();
+        let run = RunId::new(uuid::Uuid::from_u128(5));
+        record.remediation.opened_by = None;
+        record.remediation.opened_by_run = Some(run);
+        record.links[0].source = domain::SourceId::parse(domain::check::SOURCE).unwrap();
+        let shown = serde_json::to_value(Remediation::whole(&record)).unwrap();
+        assert_eq!(shown["active_health_check_run_id"], json!(run));
+        assert_eq!(shown.get("passive_health_check_event_id"), None);
+        assert_eq!(shown["linked_alerts"][0]["annotation"]["summary_line"], "xid 79 x1");
     }
 
     #[test]
