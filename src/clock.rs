@@ -65,6 +65,11 @@ impl Stopwatch {
     }
 }
 
+/// What the wall clock says, for what the world dates by it, such as certificates. Decisions take engine time.
+pub fn wall_clock() -> Timestamp {
+    wall()
+}
+
 fn wall() -> Timestamp {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Timestamp::from_micros(0).plus(since),

@@ -135,6 +135,10 @@ enum Held {
     Believed,
 }
 
+fn blames_the_node(found: &BTreeSet<What>) -> bool {
+    found.iter().any(|(_, device)| device.is_empty())
+}
+
 impl Past {
     /// All findings that were ever made.
     fn ever(&self) -> BTreeSet<What> {
@@ -155,14 +159,17 @@ impl Past {
         })
     }
 
-    /// Whether this run speaks against a finding: a PASS, or, for a part of the node, a FAIL because of something else; in
-    /// both cases only where that part was seen.
+    /// Whether this run speaks against a finding: a PASS, or a FAIL because of something else. For a part of the node only where
+    /// that part was seen; for the node as a whole a FAIL only where it blames nothing but parts.
     fn is_against(&self, entry: &Entry, what: What) -> bool {
         let Entry::Run { found, seen, fault, .. } = entry else { return false };
+        let fault = *fault;
         let is_seen = what.1.is_empty() || seen.contains(what.1) || self.lie == Some(Lie::UnseenClears);
         match self.verdict(entry) {
             Some(Verdict::Pass) => is_seen,
-            Some(Verdict::Fail) => !fault && !what.1.is_empty() && is_seen && !found.contains(&what),
+            Some(Verdict::Fail) if fault => false,
+            Some(Verdict::Fail) if what.1.is_empty() => !blames_the_node(found),
+            Some(Verdict::Fail) => is_seen && !found.contains(&what),
             _ => false,
         }
     }
@@ -182,7 +189,9 @@ impl Past {
                     break;
                 }
                 Entry::Run { found, ended_at, .. } => match self.verdict(entry) {
-                    Some(Verdict::Fail) if found.contains(&what) || (is_whole && count > 0) => {
+                    Some(Verdict::Fail)
+                        if found.contains(&what) || (count > 0 && is_whole && blames_the_node(found)) =>
+                    {
                         (count, since) = (count + 1, Some(*ended_at));
                     }
                     // Another way of failing is what stands.
@@ -215,7 +224,7 @@ impl Past {
             match entry {
                 Entry::Replaced => break,
                 Entry::Run { found, .. } if self.verdict(entry) == Some(Verdict::Fail) => {
-                    if found.contains(&what) || what.1.is_empty() {
+                    if found.contains(&what) || (what.1.is_empty() && blames_the_node(found)) {
                         break;
                     }
                     misses += usize::from(self.is_against(entry, what));

@@ -17,7 +17,7 @@ use support::site::{MAIN, Site};
 use support::tool::{assert_exit, run};
 
 /// Every family of ours; one that is missing was lost, one that is new belongs here and into the interface.
-const FAMILIES: [&str; 54] = [
+const FAMILIES: [&str; 57] = [
     "remedyd_alerts",
     "remedyd_alerts_dead_lettered_total",
     "remedyd_alerts_merged_total",
@@ -28,6 +28,7 @@ const FAMILIES: [&str; 54] = [
     "remedyd_auth_denied_total",
     "remedyd_auth_lockouts_total",
     "remedyd_build_info",
+    "remedyd_conditions",
     "remedyd_config_hash",
     "remedyd_config_last_reload_success_timestamp_seconds",
     "remedyd_config_last_reload_successful",
@@ -54,6 +55,7 @@ const FAMILIES: [&str; 54] = [
     "remedyd_notices_waiting",
     "remedyd_oldest_proposal_timestamp_seconds",
     "remedyd_paused",
+    "remedyd_prober_fault",
     "remedyd_remediation_duration_seconds",
     "remedyd_remediations",
     "remedyd_remediations_failed_total",
@@ -68,6 +70,7 @@ const FAMILIES: [&str; 54] = [
     "remedyd_store_scrubs_total",
     "remedyd_store_size_bytes",
     "remedyd_store_writable",
+    "remedyd_suspect_nodes",
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",

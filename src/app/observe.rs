@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::domain::{
-    Alert, AlertId, AlertState, ClusterId, EffectId, Execution, HeldWhy, Hold, HoldId, InstanceId, Link, NoticeId,
-    Pause, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
+    Alert, AlertId, AlertState, Belief, ClusterId, EffectId, Execution, HeldWhy, Hold, HoldId, InstanceId, Link,
+    NoticeId, Pause, Remediation, RemediationId, Run, RunWhy, State, Timestamp, Transition, Trigger,
 };
 use crate::engine::memory::Memory;
 use crate::engine::{Change, Decision, Effect, EffectKind, Engine, Settings};
@@ -44,6 +44,8 @@ pub struct Telemetry {
     is_watched: bool,
     /// What systemd was told last.
     said: Option<Standing>,
+    /// What seems to be wrong with the prober, as it was told when it began.
+    prober_fault: Option<String>,
 }
 
 impl Telemetry {
@@ -67,6 +69,7 @@ impl Telemetry {
             is_stale: true,
             is_watched,
             said: None,
+            prober_fault: None,
         };
         for record in memory.remediations().values() {
             let row = &record.remediation;
@@ -220,6 +223,25 @@ impl Telemetry {
         self.metrics.set_oldest_proposal(self.proposals.first().map(|(created, _)| *created));
     }
 
+    /// Counts what is believed, and tells when the prober seems to be at fault.
+    fn believe(&mut self, engine: &Engine) {
+        let conditions = engine.memory().conditions();
+        for belief in Belief::ALL {
+            self.metrics.set_conditions(belief, conditions.count_of(belief) as u64);
+        }
+        let (_, suspect) = conditions.probed_and_suspect();
+        let fault = engine.prober_fault();
+        self.metrics.set_suspect(suspect as u64, fault.is_some());
+        match (&self.prober_fault, &fault) {
+            (None, Some(why)) => {
+                warn!(nodes.suspect = suspect, "prober fault: {why}; until it is over no failure counts")
+            }
+            (Some(_), None) => info!(nodes.suspect = suspect, "prober fault: over; what fails is counted anew"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.prober_fault = fault;
+    }
+
     fn standing(&self, shortage: Option<&str>) -> Standing {
         let count = |is: fn(State) -> bool| self.in_state.iter().filter(|(state, _)| is(**state)).map(|(_, n)| n).sum();
         Standing {
@@ -258,7 +280,8 @@ impl Observer for Telemetry {
                 Change::Instance(_) | Change::InstanceGone(_) | Change::Cluster(_) | Change::ClusterGone(_) => {
                     self.is_stale = true;
                 }
-                Change::Run(_) | Change::Condition(_) | Change::ConditionGone(..) => {}
+                Change::Run(run) => flipped(run),
+                Change::Condition(_) | Change::ConditionGone(..) => self.is_stale = true,
                 Change::Horizon(_) | Change::DeadLetter(_) | Change::Alias(_) | Change::NodeMemory(_) => {}
             }
         }
@@ -283,11 +306,26 @@ impl Observer for Telemetry {
         self.is_stale = false;
         self.settings = turned.engine.settings().cloned();
         self.count(turned.engine);
+        self.believe(turned.engine);
         let standing = self.standing(turned.shortage);
         let line = (self.said.as_ref() != Some(&standing)).then(|| standing.to_string());
         service::turned(self.is_watched, line.as_deref());
         self.said = Some(standing);
     }
+}
+
+/// A check came to believe something else than before; other runs are not worth a line.
+fn flipped(run: &Run) {
+    if run.why != RunWhy::Flipped {
+        return;
+    }
+    let found: Vec<String> = run.findings.iter().map(|finding| finding.name.to_string()).collect();
+    let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
+    info!(
+        check.id = %run.check, run.id = %run.id, instance.id = %run.instance_id, cluster.id = %run.cluster_id,
+        verdict = run.verdict.as_str(),
+        "check {} on {}: now {}{found}: {}", run.check, run.instance_id, run.verdict, run.evidence
+    );
 }
 
 fn log(step: &Transition, row: Option<&Remediation>) {

@@ -36,6 +36,16 @@ clusters.train-b.act = "vm"
 drivers.rehearse.dry_run = {}
 drivers.vm.command.argv = ["/bin/true"]
 notices.chat.webhook.url = "http://127.0.0.1:8081/"
+checks.ssh.every = "30s"
+checks.ssh.tcp.port = 2222
+checks.page.every = "30s"
+checks.page.http.url = "https://{address}/"
+checks.zone.every = "30s"
+checks.zone.dns.name = "site"
+checks.echo.every = "30s"
+checks.echo.icmp = {}
+checks.night.cron = "0 3 * * *"
+checks.night.tcp.port = 22
 "#;
 const FILES: [(&str, &str); 3] = [
     ("rules.d/a.toml", "rules.r.match = ['a=\"b\"']\nrules.r.mode = \"reboot_vm\"\n"),
@@ -76,6 +86,12 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["drivers", _, "dry_run", ..] => "rehearse",
         ["drivers", _, "command", ..] => "vm",
         ["notices", ..] => "chat",
+        ["checks", _, "tcp", ..] => "ssh",
+        ["checks", _, "http", ..] => "page",
+        ["checks", _, "dns", ..] => "zone",
+        ["checks", _, "icmp", ..] => "echo",
+        ["checks", _, "cron" | "zone"] => "night",
+        ["checks", ..] => "ssh",
         ["rules", ..] => "r",
         ["instances", ..] => "i-7",
         ["tokens", ..] => "ann",

@@ -196,6 +196,7 @@ impl Loader<'_> {
             drivers: main.drivers,
             receivers: main.receivers,
             checks: Arc::new(main.checks),
+            checks_limits: main.checks_limits,
             settings: Arc::new(settings),
             clusters: main.clusters,
             instances,

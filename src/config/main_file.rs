@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alert_sources::read_url;
-use super::checks::{self, Check};
+use super::checks::{self, Check, ChecksLimits};
 use super::listen::{self, ServerTable};
 use super::storage::{self, Storage};
 use super::table::{Table, Value};
@@ -31,6 +31,7 @@ pub(super) struct MainFile<'a> {
     pub(super) drivers: BTreeMap<DriverId, Driver>,
     pub(super) receivers: BTreeMap<NoticeId, String>,
     pub(super) checks: BTreeMap<CheckId, Check>,
+    pub(super) checks_limits: ChecksLimits,
     pub(super) check_policies: BTreeMap<CheckId, CheckPolicy>,
 }
 
@@ -48,7 +49,7 @@ impl<'a> MainFile<'a> {
         let rules = policy_table.take("rules").and_then(|value| value.texts()).unwrap_or_default();
         let catalog = policy_table.take("catalog").and_then(|value| value.text().map(|text| (text, value)));
         let policy = read_policy(policy_table);
-        let limits = read_limits(top.table("limits"));
+        let (limits, checks_limits) = read_limits(top.table("limits"));
         let receivers = read_notices(top.table("notices"));
         let (checks, check_policies) = checks::read(top.table("checks"));
         top.finish();
@@ -69,6 +70,7 @@ impl<'a> MainFile<'a> {
             drivers,
             receivers,
             checks,
+            checks_limits,
             check_policies,
         }
     }
@@ -111,7 +113,7 @@ fn read_policy(mut table: Table<'_>) -> Policy {
     policy
 }
 
-fn read_limits(mut table: Table<'_>) -> Limits {
+fn read_limits(mut table: Table<'_>) -> (Limits, ChecksLimits) {
     let mut limits = Limits::default();
     let mut cluster = table.table("cluster");
     // Zero would never let anything start, silently; whoever wants that sets the rules to "shadow".
@@ -122,8 +124,9 @@ fn read_limits(mut table: Table<'_>) -> Limits {
         limits.in_flight_percent = value;
     }
     cluster.finish();
+    let checks = checks::read_limits(table.table("checks"));
     table.finish();
-    limits
+    (limits, checks)
 }
 
 fn read_notices(table: Table<'_>) -> BTreeMap<NoticeId, String> {

@@ -63,6 +63,8 @@ pub struct Config {
     pub receivers: BTreeMap<NoticeId, String>,
     /// `[checks.<id>]`
     pub checks: Arc<BTreeMap<CheckId, checks::Check>>,
+    /// `[limits.checks]`
+    pub checks_limits: checks::ChecksLimits,
     /// What decisions depend on.
     pub settings: Arc<Settings>,
     /// Every cluster.

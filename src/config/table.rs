@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::Document;
+use super::document::{Document, folder_of};
+use super::glob::beside;
 use super::{duration, size};
 
 /// A value with its dotted path and its place.
@@ -202,6 +204,16 @@ impl<'a> Value<'a> {
             self.wrong(format!("must be a whole number from {} to {}, not {written}", range.start(), range.end()));
         }
         number
+    }
+
+    /// Whether it is a whole number, for a key that takes a number or a text.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Integer(_))
+    }
+
+    /// A path as the file of this value writes it: relative to the file's folder.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        beside(&folder_of(self.doc.path), path)
     }
 
     /// As a list.

@@ -9,7 +9,7 @@ use super::{CheckId, ClusterId, InstanceId, RunId, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunWhy {
-    /// Its verdict, or what was found, differs from the run before.
+    /// Its verdict, or what was found, differs from the run before. A first run that passes is no news.
     Changed,
     /// It made a condition flip: its findings became alerts, or went.
     Flipped,
@@ -69,7 +69,7 @@ pub struct Run {
 }
 
 /// What we believe about an instance because of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Belief {
     /// There was no PASS and not enough FAIL so far.
@@ -90,6 +90,15 @@ impl Belief {
             Self::Unknown => "UNKNOWN",
             Self::Healthy => "HEALTHY",
             Self::Failing => "FAILING",
+        }
+    }
+
+    /// The value of the label `belief` in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Failing => "failing",
         }
     }
 
@@ -120,9 +129,9 @@ pub struct Condition {
     pub verdict: Verdict,
     /// When that run ended.
     pub verdict_at: Timestamp,
-    /// The last run that is kept as a row.
-    pub run_id: RunId,
-    /// FAIL runs in a row that counted; nothing where the last run that counted was a PASS, or none has.
+    /// The last run that is kept as a row; nothing where all of them passed.
+    pub run_id: Option<RunId>,
+    /// Runs in a row that blamed the node as a whole and counted; nothing where the last one that counted did not.
     pub fails: Option<Streak>,
     /// What was found and is not cleared, believed or not.
     pub standing: Vec<Standing>,

@@ -199,6 +199,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         drivers: Default::default(),
         receivers: Default::default(),
         checks: Default::default(),
+        checks_limits: Default::default(),
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
         instances: vec![instance()],

@@ -3,13 +3,22 @@
 //! Every run ends by its deadline, whatever the other end does; one that had to be killed is a finding of its own. A probe
 //! says FAIL only where the node is to blame: what goes wrong on our side is ERROR, and what cannot run here is SKIPPED.
 
+mod blame;
+mod certificate;
 mod command;
-mod dcgm_exporter;
+mod connect;
+pub mod dcgm_exporter;
 mod dns;
+mod exposition;
+mod fetch;
+pub mod gpu;
 mod http;
 mod icmp;
-mod nvml;
+pub mod nvml;
+mod program;
+mod resolve;
 mod tcp;
+mod tls;
 
 use std::time::Duration;
 
@@ -49,18 +58,24 @@ impl Target {
 
 /// What all runs share.
 #[derive(Debug, Default)]
-pub struct Prober {}
+pub struct Prober {
+    resolver: resolve::Resolver,
+    tls: tls::Handshakes,
+    pinger: icmp::Pinger,
+    /// What the exporters of the nodes showed last.
+    exporters: dcgm_exporter::Memory,
+}
 
 impl Prober {
     /// One run of `probe` on `target`, over within `timeout`.
     pub async fn run(&self, probe: &Probe, target: &Target, timeout: Duration) -> Observation {
         match probe {
-            Probe::Tcp(spec) => tcp::run(spec, target, timeout).await,
-            Probe::Http(spec) => http::run(spec, target, timeout).await,
-            Probe::Icmp(spec) => icmp::run(spec, target, timeout).await,
-            Probe::Dns(spec) => dns::run(spec, target, timeout).await,
+            Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
+            Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
+            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
+            Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
             Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout).await,
+            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
             Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
         }
     }

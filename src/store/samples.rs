@@ -243,7 +243,7 @@ pub fn condition(n: u32) -> Condition {
         since: at(i64::from(n)),
         verdict: Verdict::Fail,
         verdict_at: at(i64::from(n)),
-        run_id: run(n).id,
+        run_id: Some(run(n).id),
         fails: Some(Streak { count: 3, since: at(1) }),
         standing: vec![Standing { finding: finding(), trust: Trust::Believed, seen: 3, missed: 0, since: at(1) }],
         spent: Vec::new(),

@@ -47,18 +47,21 @@ const ROOMS: [(&str, &[&str]); 18] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 25] = [
+const CRATES: [(&str, &[&str]); 26] = [
     ("axum", &["http", "demo"]),
-    ("hyper", &["http"]),
-    ("hyper_util", &["http"]),
-    ("http_body_util", &["http"]),
+    // The probe `http` speaks over a connection of its own, which a client with a pool does not give.
+    ("hyper", &["http", "probes"]),
+    ("hyper_util", &["http", "probes"]),
+    ("http_body_util", &["http", "probes"]),
     ("tower", &["http"]),
     ("utoipa", &["http"]),
     ("reqwest", &["providers"]),
     ("tower_http", &["http"]),
     // A certificate that does not fit its key is a mistake of the configuration, with its place.
-    ("rustls", &["providers", "http", "config"]),
-    ("tokio_rustls", &["http"]),
+    ("rustls", &["providers", "http", "config", "probes"]),
+    // Whom a check trusts is read with the configuration.
+    ("rustls_native_certs", &["config"]),
+    ("tokio_rustls", &["http", "probes"]),
     ("webpki", &["http"]),
     ("listenfd", &["http"]),
     ("sled", &["store"]),
@@ -74,6 +77,7 @@ const CRATES: [(&str, &[&str]); 25] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("csv", &["config"]),
+    ("nvml_wrapper", &["probes"]),
 ];
 
 /// The rooms of plain functions over plain data.

@@ -68,6 +68,10 @@ fn what(finding: &Finding) -> What {
     (finding.name.to_string(), finding.xid, finding.device.to_string())
 }
 
+fn blames_the_node(found: &BTreeSet<What>) -> bool {
+    found.iter().any(|(.., device)| device.is_empty())
+}
+
 fn of_alert(alert: &Alert) -> Option<(Pair, What)> {
     let get = |name| alert.labels.get(name).unwrap_or("");
     let check = CheckId::parse(get("check")).ok().filter(|_| alert.source.as_str() == "checks")?;
@@ -154,7 +158,7 @@ impl Prober {
                 Entry::Over | Entry::Forgotten => break,
                 Entry::Run { verdict: Verdict::Fail, is_fault: true, .. } => break,
                 Entry::Run { verdict: Verdict::Fail, ended_at, found, .. }
-                    if found.contains(what) || (is_whole && count > 0) =>
+                    if found.contains(what) || (count > 0 && is_whole && blames_the_node(found)) =>
                 {
                     (count, since) = (count + 1, Some(*ended_at));
                 }
@@ -176,7 +180,11 @@ impl Prober {
         for taken in self.taken.get(pair).into_iter().flatten().rev() {
             match &taken.what {
                 Entry::Over => break,
-                Entry::Run { verdict: Verdict::Fail, found, .. } if found.contains(what) || what.2.is_empty() => break,
+                Entry::Run { verdict: Verdict::Fail, found, .. }
+                    if found.contains(what) || (what.2.is_empty() && blames_the_node(found)) =>
+                {
+                    break;
+                }
                 Entry::Run { verdict: Verdict::Fail, is_fault: true, .. } => {}
                 Entry::Run { verdict: Verdict::Pass | Verdict::Fail, seen, .. } => {
                     misses += u32::from(what.2.is_empty() || seen.contains(&what.2));

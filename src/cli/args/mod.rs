@@ -78,6 +78,9 @@ enum Verb {
     Pause(Switch),
     /// Turn the kill switch off again.
     Resume(Switch),
+    /// Ask NVML for this machine's GPUs and print them as one line of JSON: what an nvml check runs.
+    #[command(hide = true)]
+    NvmlProbe,
     /// Print a page of the reference: what there is to configure, to measure, to ask and to say.
     Reference(daemon::Reference),
     /// Print the completions for a shell.
@@ -125,6 +128,7 @@ impl Cli {
             }
             Verb::Pause(asked) => switch(&asked, "pause"),
             Verb::Resume(asked) => switch(&asked, "resume"),
+            Verb::NvmlProbe => crate::probes::nvml::child::ask(&mut std::io::stdout()).map_or(1, |()| 0),
             Verb::Reference(asked) => asked.run(),
             Verb::Completion { shell } => manual::completion(shell, &mut std::io::stdout()),
             Verb::Man { dir } => manual::write(&dir, &mut std::io::stderr()),

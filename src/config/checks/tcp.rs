@@ -1,5 +1,32 @@
 //! `[checks.<id>.tcp]`
 
+use super::pattern::Pattern;
+use crate::config::table::{Table, Value};
+
 /// Connects to a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tcp {}
+pub struct Tcp {
+    /// Which one.
+    pub port: u16,
+    /// What the first bytes that the node sends must match.
+    pub banner: Option<Pattern>,
+}
+
+pub(super) fn read(mut table: Table<'_>) -> Option<Tcp> {
+    let port = table.require("port").and_then(|value| port(&value));
+    let banner = pattern(table.take("banner"));
+    table.finish();
+    Some(Tcp { port: port?, banner: banner? })
+}
+
+/// A port that something can listen on.
+pub(super) fn port(value: &Value<'_>) -> Option<u16> {
+    u16::try_from(value.number(1..=u32::from(u16::MAX))?).ok()
+}
+
+/// A pattern that may be left out; nothing where there is a mistake in it.
+pub(super) fn pattern(value: Option<Value<'_>>) -> Option<Option<Pattern>> {
+    let Some(value) = value else { return Some(None) };
+    value.text()?;
+    value.parsed(Pattern::parse).map(Some)
+}

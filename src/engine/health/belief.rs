@@ -5,8 +5,8 @@
 //! whether other nodes fail as well; it is cleared by `passes_before` PASS runs in a row that saw the part it is about.
 //!
 //! Whole-node findings are counted together: a node that refuses, then times out, then refuses has failed three times. A
-//! finding about one part, such as a GPU, is counted by itself, and a FAIL because of something else clears it as a PASS would,
-//! where that part was seen.
+//! finding about one part, such as a GPU, is counted by itself. A FAIL speaks against what it did not find as a PASS would:
+//! against a part's finding where that part was seen, and against whole-node findings where it found only parts to blame.
 
 use super::super::settings::CheckPolicy;
 use crate::domain::{Belief, Condition, Finding, Observation, Standing, Streak, Timestamp, Trust, Verdict};
@@ -81,8 +81,9 @@ pub fn next(
         Verdict::Fail => {
             next.found(reading, fault, ended_at);
             if !fault {
-                next.missed(policy, |finding| {
-                    !finding.device.is_empty() && is_seen(finding) && !is_in(reading, finding)
+                next.missed(policy, |finding| match finding.device.is_empty() {
+                    true => !blames_the_node(reading),
+                    false => is_seen(finding) && !is_in(reading, finding),
                 });
             }
         }
@@ -127,6 +128,11 @@ pub fn is_counting(condition: &Condition) -> bool {
     condition.fails.is_some() || condition.standing.iter().any(is_seen)
 }
 
+/// Whether it found something about the node as a whole.
+fn blames_the_node(reading: &Reading) -> bool {
+    reading.findings.iter().any(|finding| finding.device.is_empty())
+}
+
 fn is_in(reading: &Reading, finding: &Finding) -> bool {
     reading.findings.iter().any(|found| found.is_same(finding))
 }
@@ -142,6 +148,8 @@ impl Next {
     fn found(&mut self, reading: &Reading, fault: bool, ended_at: Timestamp) {
         if fault {
             self.forget_counts();
+        } else if !blames_the_node(reading) {
+            self.condition.fails = None;
         } else {
             let before = self.condition.fails;
             let since = before.map_or(ended_at, |fails| fails.since);
@@ -156,7 +164,7 @@ impl Next {
                     if standing.trust == Trust::Believed {
                         self.asserted.push(finding.clone());
                     }
-                    if standing.seen == 0 {
+                    if standing.seen == 0 && !fault {
                         standing.since = ended_at;
                     }
                     standing.seen = standing.seen.saturating_add(counted);
@@ -174,8 +182,9 @@ impl Next {
         }
         // A node that fails in another way than before is still the same failure: no row of PASS goes on over it, and that
         // other way is what stands.
+        let is_another_way = blames_the_node(reading);
         self.condition.standing.retain_mut(|standing| {
-            let is_other = standing.finding.device.is_empty() && !is_in(reading, &standing.finding);
+            let is_other = is_another_way && standing.finding.device.is_empty() && !is_in(reading, &standing.finding);
             if is_other {
                 standing.missed = 0;
                 if standing.trust != Trust::Believed {
@@ -252,3 +261,7 @@ impl Next {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "belief_tests.rs"]
+mod tests;

@@ -61,19 +61,19 @@ fn annotations(found: Found<'_>, condition: &Condition, finding: &Finding, run_i
 }
 
 /// A finding is believed: an episode opens, or one that was doubted fires again.
-pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, finding: &Finding, run_id: RunId) {
+pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, finding: &Finding) {
     let Found { policy, instance, .. } = found;
     let labels = labels(condition, finding);
     let identity = Identity::of(&source(), &labels);
     let since = condition.standing.iter().find(|one| one.finding.is_same(finding)).map(|standing| standing.since);
     let since = since.unwrap_or(turn.now()).min(turn.now());
-    let annotations = annotations(found, condition, finding, Some(run_id));
+    let annotations = annotations(found, condition, finding, condition.run_id);
     turn.touch(Some(&instance.id));
     if let Some(doubted) = turn.memory().alerts().get(&identity).cloned() {
         let last_seen_at = turn.now();
         let state = AlertState::Firing;
         let newest_start = doubted.newest_start.max(since);
-        let run_id = Some(run_id);
+        let run_id = condition.run_id;
         return turn.record_alert(Alert { state, newest_start, last_seen_at, annotations, run_id, ..doubted });
     }
     let closed = turn.past.episodes.get(&identity).map_or(&[][..], Vec::as_slice);
@@ -100,7 +100,7 @@ pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, findin
         cleared_at: None,
         last_seen_at: turn.now(),
         remediation_id: None,
-        run_id: Some(run_id),
+        run_id: condition.run_id,
     });
 }
 

@@ -104,9 +104,8 @@ fn take(turn: &mut Turn<'_>, run: &Probed, asker: Asker) -> Option<RunId> {
     }
     let mut next = belief::next(&before, &reading, &run.observation, policy, fault, run.ended_at, turn.now());
     if is_first {
-        // A PASS, too, differs from what was not known.
         next.condition.verdict = reading.verdict;
-        next.differs = true;
+        next.differs = reading.verdict != Verdict::Pass;
     }
     let why = match asker {
         Asker::Person => Some(RunWhy::OnDemand),
@@ -115,9 +114,7 @@ fn take(turn: &mut Turn<'_>, run: &Probed, asker: Asker) -> Option<RunId> {
         Asker::Schedule => next.differs.then_some(RunWhy::Changed),
     };
     let kept = why.map(|why| keep(turn, run, &instance, policy, reading, why));
-    if let Some(id) = kept {
-        next.condition.run_id = id;
-    }
+    next.condition.run_id = kept.or(next.condition.run_id);
     write(turn, before, next, Found { policy, instance: &instance, run: Some(run) }, is_first);
     kept
 }
@@ -134,7 +131,7 @@ fn unknown(run: &Probed, instance: &Instance, policy: &CheckPolicy) -> Condition
         since: run.ended_at,
         verdict: Verdict::Skipped,
         verdict_at: run.ended_at,
-        run_id: RunId::new(uuid::Uuid::nil()),
+        run_id: None,
         fails: None,
         standing: Vec::new(),
         spent: Vec::new(),
@@ -200,12 +197,11 @@ fn keep(
 /// Writes what became of a condition, where something did, and lets its alerts follow.
 fn write(turn: &mut Turn<'_>, before: Condition, next: Next, found: Found<'_>, is_first: bool) {
     let Next { condition, believed, cleared, asserted, differs: _ } = next;
-    let run_id = condition.run_id;
     if is_first || condition != before {
         turn.record(Change::Condition(Box::new(condition.clone())));
     }
     for finding in believed {
-        check_alert::open(turn, found, &condition, &finding, run_id);
+        check_alert::open(turn, found, &condition, &finding);
     }
     let ended_at = found.run.map_or(turn.now(), |run| run.ended_at);
     for finding in cleared {
@@ -310,10 +306,12 @@ fn leave(turn: &mut Turn<'_>, condition: Condition) {
     turn.record(Change::ConditionGone(condition.check, condition.instance_id));
 }
 
-/// What runs said, once they have been taken over: a finding that was spent speaks for nothing.
+/// What runs said, once they have been taken over: a finding that was spent speaks for nothing, and nor does a FAIL while
+/// the prober seems to be at fault.
 pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
     let mut said = Said::default();
     let Some(of) = &look.checks else { return said };
+    let fault = prober_fault(memory);
     for check in &of.checks {
         let run = runs.iter().rev().find(|run| run.check == *check && run.instance_id == of.instance_id);
         let condition = memory.conditions().get(check, &of.instance_id);
@@ -321,6 +319,9 @@ pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
         match (run, condition) {
             (Some(run), Some(condition)) if condition.generation == run.generation => match condition.verdict {
                 Verdict::Pass => {}
+                Verdict::Fail if fault.is_some() => {
+                    said.silent.insert(check.clone(), fault.clone().unwrap_or_default());
+                }
                 Verdict::Fail => drop(said.failing.insert(check.clone(), evidence(run))),
                 Verdict::Inconclusive | Verdict::Error | Verdict::Skipped => {
                     said.silent.insert(check.clone(), evidence(run));

@@ -2,6 +2,7 @@
 
 use super::super::lifecycle::{Verb, begin, transit};
 use super::super::turn::Turn;
+use crate::domain::check;
 use crate::domain::{
     AlertId, AutoResolve, Identity, Instance, Mode, Remediation, RemediationId, Review, RuleId, State, Target,
     Timestamp, Trigger,
@@ -29,7 +30,7 @@ pub struct Opening {
 pub fn open(turn: &mut Turn<'_>, instance: &Instance, opening: &Opening) -> RemediationId {
     let alert = turn.memory().alerts().get(&opening.alert);
     // What a check found is named by its run.
-    let opened_by = alert.filter(|alert| alert.run_id.is_none()).map(|alert| alert.id);
+    let opened_by = alert.filter(|alert| alert.source.as_str() != check::SOURCE).map(|alert| alert.id);
     let alerts = alert.into_iter().map(|alert| alert.name().to_owned()).collect();
     let mut row = blank(turn, instance, opening.mode, Trigger::Automated);
     row.state = State::PendingApproval;

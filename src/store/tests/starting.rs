@@ -90,8 +90,21 @@ fn live_rows_are_those_that_can_still_change_in_an_order_that_folds() {
     let mut runs = kinds.clone();
     runs.dedup();
     use keys::Kind::*;
-    let order =
-        [Execution, Horizon, Pause, Cluster, Instance, NodeMemory, Hold, Remediation, Link, Alert, Held, Pending];
+    let order = [
+        Execution,
+        Horizon,
+        Pause,
+        Cluster,
+        Instance,
+        NodeMemory,
+        Hold,
+        Remediation,
+        Link,
+        Alert,
+        Condition,
+        Held,
+        Pending,
+    ];
     assert_eq!(runs, order.map(keys::Kind::byte));
     let count = |kind: keys::Kind| kinds.iter().filter(|byte| **byte == kind.byte()).count();
     assert_eq!((count(Remediation), count(Alert), count(Hold), count(Pending)), (15, 15, 15, 15));

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod alerts;
+mod conditions;
 mod configuration;
 pub mod connections;
 mod drivers;
@@ -35,6 +36,7 @@ pub struct Metrics {
     configuration: configuration::Configuration,
     alerts: alerts::Alerts,
     rules: rules::Rules,
+    conditions: conditions::Conditions,
     inventory: inventory::Inventory,
     remediations: remediations::Remediations,
     drivers: drivers::Drivers,
@@ -88,6 +90,7 @@ impl Metrics {
             configuration: configuration::Configuration::register(&families)?,
             alerts: alerts::Alerts::register(&families)?,
             rules: rules::Rules::register(&families)?,
+            conditions: conditions::Conditions::register(&families)?,
             inventory: inventory::Inventory::register(&families)?,
             remediations: remediations::Remediations::register(&families)?,
             drivers: drivers::Drivers::register(&families)?,

@@ -1,0 +1,143 @@
+//! The probe `icmp` against a real kernel: addresses that answer, one that does not, and each way to be allowed to ask.
+//!
+//! Each test runs in a network namespace of its own, where sysctls and links are set and a capability is dropped without
+//! anybody noticing.
+
+use std::process::Command;
+use std::time::Duration;
+
+use remedyd::config::checks::{Icmp, Probe};
+use remedyd::domain::{ClusterId, HostId, InstanceId, Observation, Verdict};
+use remedyd::probes::{Prober, Target};
+use rustix::process::getuid;
+
+const ENOUGH: Duration = Duration::from_secs(10);
+
+fn target(address: &str) -> Target {
+    Target {
+        instance_id: InstanceId::parse("i-7").unwrap(),
+        cluster_id: ClusterId::parse("train-a").unwrap(),
+        host_id: HostId::parse("h-7").unwrap(),
+        name: "node-7".into(),
+        address: address.into(),
+        generation: "1".into(),
+    }
+}
+
+async fn ping(prober: &Prober, address: &str, timeout: Duration) -> Observation {
+    prober.run(&Probe::Icmp(Icmp::default()), &target(address), timeout).await
+}
+
+fn findings(observation: &Observation) -> Vec<&str> {
+    observation.findings.iter().map(|finding| finding.name.as_str()).collect()
+}
+
+/// Runs one of the tests that are ignored otherwise, in a network namespace where `groups` may ping and `setup` was done; without
+/// CAP_NET_RAW unless `is_raw`. What it prints is shown where it fails.
+fn inside(test: &str, groups: &str, is_raw: bool, setup: &str) {
+    let drop = if is_raw { "" } else { "setpriv --bounding-set=-net_raw --inh-caps=-net_raw" };
+    let script = format!(
+        "set -e; ip link set lo up; echo '{groups}' >/proc/sys/net/ipv4/ping_group_range; {setup}
+         exec {drop} \"$0\" --exact {test} --ignored --nocapture"
+    );
+    let program = std::env::current_exe().unwrap();
+    let namespace = if getuid().is_root() { "-n" } else { "-rn" };
+    let output = Command::new("unshare").args([namespace, "sh", "-c", &script]).arg(program).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+/// Nobody may use datagram sockets; only root may.
+const NOBODY: &str = "1 0";
+const ROOT: &str = "0 0";
+
+#[tokio::test]
+#[ignore = "run by the tests below, in a namespace of its own"]
+async fn alive() {
+    let prober = Prober::default();
+    for address in ["127.0.0.1", "127.9.8.7", "::1"] {
+        let observation = ping(&prober, address, ENOUGH).await;
+        assert_eq!(observation.verdict, Verdict::Pass, "{address}: {}", observation.evidence);
+        assert!(observation.evidence.starts_with("3 of 3"), "{}", observation.evidence);
+    }
+    let large = Icmp { size: *Icmp::SIZE.end(), packets: *Icmp::PACKETS.end(), ..Icmp::default() };
+    let observation = prober.run(&Probe::Icmp(large), &target("127.0.0.1"), ENOUGH).await;
+    assert_eq!(observation.verdict, Verdict::Pass, "{}", observation.evidence);
+    assert!(observation.evidence.starts_with("10 of 10"), "{}", observation.evidence);
+    let observation = ping(&prober, "198.51.100.7", ENOUGH).await;
+    assert_eq!(observation.verdict, Verdict::Error, "the route is missing on our side: {}", observation.evidence);
+}
+
+#[test]
+fn a_raw_socket_pings() {
+    inside("alive", NOBODY, true, "");
+}
+
+#[test]
+fn a_datagram_socket_pings() {
+    inside("alive", ROOT, false, "");
+}
+
+#[tokio::test]
+#[ignore = "run by the tests below, in a namespace of its own"]
+async fn not_allowed() {
+    for address in ["127.0.0.1", "::1"] {
+        let observation = ping(&Prober::default(), address, ENOUGH).await;
+        assert_eq!(observation.verdict, Verdict::Error);
+        for word in ["net.ipv4.ping_group_range", "AmbientCapabilities=CAP_NET_RAW"] {
+            assert!(observation.evidence.contains(word), "{}", observation.evidence);
+        }
+    }
+}
+
+#[test]
+fn who_may_not_is_told_what_to_do() {
+    inside("not_allowed", NOBODY, false, "");
+}
+
+#[tokio::test]
+#[ignore = "run by the tests below, in a namespace of its own"]
+async fn silent() {
+    let prober = Prober::default();
+    for address in ["127.0.0.1", "::1"] {
+        let observation = ping(&prober, address, Duration::from_millis(400)).await;
+        assert_eq!(findings(&observation), ["timeout"], "{}", observation.evidence);
+        assert!(observation.evidence.contains("0 of 3"), "{}", observation.evidence);
+    }
+}
+
+/// A machine that ignores echo requests. Over loopback our own requests come in as well, which must not be taken for answers.
+const SILENT: &str =
+    "echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all; echo 1 >/proc/sys/net/ipv6/icmp/echo_ignore_all;";
+
+#[test]
+fn a_silent_node_times_out_over_a_raw_socket() {
+    inside("silent", NOBODY, true, SILENT);
+}
+
+#[test]
+fn a_silent_node_times_out_over_a_datagram_socket() {
+    inside("silent", ROOT, false, SILENT);
+}
+
+#[tokio::test]
+#[ignore = "run by the test below, in a namespace of its own"]
+async fn unreachable() {
+    let prober = Prober::default();
+    for (address, said) in
+        [("203.0.113.9", "203.0.113.1 said host-unreachable"), ("2001:db8::9", "2001:db8::1 said address-unreachable")]
+    {
+        let observation = ping(&prober, address, ENOUGH).await;
+        assert_eq!(findings(&observation), ["unreachable"], "{}", observation.evidence);
+        assert_eq!(&*observation.findings[0].detail, said);
+    }
+}
+
+/// Nobody has that address on the link: our own kernel says so, as a router would.
+#[test]
+fn an_address_that_nobody_has_is_unreachable() {
+    let link = "ip link add near type veth peer name far; ip link set near up; ip link set far up;
+         ip addr add 203.0.113.1/24 dev near; ip addr add 2001:db8::1/64 dev near nodad;";
+    inside("unreachable", NOBODY, true, link);
+}
