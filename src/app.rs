@@ -4,6 +4,7 @@
 //! pending), then the door opens. Stop: the door closes and what is under way ends, the hands let go, the writer commits
 //! what is queued, the store closes. A task that ends unasked ends the daemon.
 
+mod checks;
 mod discovery;
 mod effects;
 mod end;
@@ -37,6 +38,7 @@ use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::telemetry::service;
 use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
+use checks::Probing;
 use effects::Hands;
 use end::{chain, failed, unusable};
 use listeners::listen;
@@ -163,7 +165,9 @@ impl Daemon {
         let io = |source| unusable(&StoreError::Io { action: "use", path: operations.clone(), source });
         let executors = Executors::new(first.drivers.clone(), operations.clone()).map_err(io)?;
         let (notices, told) = Notices::new(client.clone(), Arc::clone(&clock), first.receivers.clone());
+        let (probing, orders) = Probing::new();
         let hands = Arc::new(Hands {
+            probing: probing.clone(),
             executors: Arc::new(executors),
             notices: Arc::new(notices),
             client,
@@ -176,6 +180,7 @@ impl Daemon {
         hand_tasks.spawn(effects::dispatch(Arc::clone(&hands), effects));
         hand_tasks.spawn(effects::report_notices(Arc::clone(&hands), told));
         hand_tasks.spawn(upkeep::report(Arc::clone(&hands), upkept));
+        hand_tasks.spawn(checks::follow(Arc::clone(&hands), orders));
 
         let (reloaded_out, reloaded) = mpsc::channel(1);
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
@@ -289,6 +294,7 @@ fn known(config: &Config) -> Known {
         discoveries: config.http_sd.keys().cloned().collect(),
         rules: config.settings.rules.keys().cloned().collect(),
         receivers: config.receivers.keys().cloned().collect(),
+        checks: config.checks.keys().cloned().collect(),
         principals: config.tokens.iter().flat_map(|tokens| tokens.names()).map(str::to_owned).collect(),
     }
 }

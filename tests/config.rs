@@ -1,13 +1,14 @@
 //! The configuration from outside: what ships, and every class of mistake with its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use remedyd::config::checks::findings;
 use remedyd::config::{Driver, Listen, Loaded, Overrides, Storage, load};
-use remedyd::domain::{AutoResolve, Mode};
-use remedyd::engine::settings::{Enforce, Retention, XidAction};
+use remedyd::domain::{AutoResolve, CheckKind, Mode};
+use remedyd::engine::settings::{Enforce, Retention, Rule, XidAction};
 
 /// A folder of configuration files.
 struct Folder(tempfile::TempDir);
@@ -102,7 +103,7 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     let is_setting = |line: &str| line.starts_with("# [") || line.starts_with("# ") && line[2..].contains(" = ");
     let lines: Vec<&str> = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).collect();
     let out_of_comments = lines.iter().filter(|line| text.contains(&format!("# {line}\n"))).count();
-    assert_eq!(out_of_comments, 37, "{lines:#?}");
+    assert_eq!(out_of_comments, 69, "{lines:#?}");
     fs::write(folder.path("remedyd.toml"), lines.join("\n")).unwrap();
     fs::write(folder.path("tokens.toml"), format!("[tokens.a]\nrole = \"admin\"\nsha256 = \"{}\"\n", "0".repeat(64)))
         .unwrap();
@@ -114,14 +115,20 @@ fn the_shipped_examples_in_comments_are_valid_too() {
     fs::write(folder.path("sd/a.json"), "[]").unwrap();
     fs::write(folder.path("sd/a.yml"), "[]").unwrap();
     fs::write(folder.path("netbox.token"), "s3cret\n").unwrap();
-    for name in
-        ["inventory.d/train-a.toml", "rules.d/10-together.toml", "rules.d/20-prometheus.toml", "catalog/xid.csv"]
-    {
+    for name in [
+        "inventory.d/train-a.toml",
+        "rules.d/10-together.toml",
+        "rules.d/20-prometheus.toml",
+        "rules.d/30-checks.toml",
+        "catalog/xid.csv",
+    ] {
         fs::create_dir_all(folder.path(name).parent().unwrap()).unwrap();
         fs::copy(shipped(name), folder.path(name)).unwrap();
     }
     let config = folder.load().unwrap().config;
     assert_eq!((config.drivers.len(), config.receivers.len(), config.tokens.unwrap().tokens.len()), (2, 1, 1));
+    let kinds: BTreeSet<CheckKind> = config.checks.values().map(|check| check.probe.kind()).collect();
+    assert_eq!(kinds, BTreeSet::from(CheckKind::ALL), "an example of every kind");
 }
 
 #[test]
@@ -140,6 +147,69 @@ fn every_shipped_alert_has_exactly_one_shipped_rule() {
     let of_that_file: Vec<&str> = rules.keys().map(|id| id.as_str()).filter(|id| id.starts_with("prom-")).collect();
     used.sort_unstable();
     assert_eq!(used, of_that_file);
+}
+
+/// A finding of a check as the rules see it.
+fn matching_rules(kind: CheckKind, finding: &str) -> Vec<(String, Rule)> {
+    let rules = load_shipped().config.settings.rules.clone();
+    let value_of = |name: &str| match name {
+        "alertname" | "check" => "gpu-errors",
+        "kind" => kind.as_str(),
+        "finding" => finding,
+        "cluster" => "train-a",
+        "instance_id" => "i-7",
+        _ => "",
+    };
+    let matching = rules.iter().filter(|(_, rule)| rule.matchers.matches(value_of));
+    matching.map(|(id, rule)| (id.to_string(), rule.clone())).collect()
+}
+
+#[test]
+fn every_finding_of_a_check_has_exactly_one_shipped_rule() {
+    let mut used = BTreeSet::new();
+    for kind in CheckKind::ALL {
+        for finding in findings::of(kind) {
+            let matching = matching_rules(kind, finding);
+            let ids: Vec<&str> = matching.iter().map(|(id, _)| id.as_str()).collect();
+            assert_eq!(ids.len(), 1, "{} {finding}: {ids:?}", kind.as_str());
+            used.insert(ids[0].to_owned());
+        }
+    }
+    let rules = &load_shipped().config.settings.rules;
+    let of_that_file = rules.keys().map(ToString::to_string).filter(|id| id.starts_with("check-")).collect();
+    assert_eq!(used, of_that_file, "no rule is about nothing");
+    assert_eq!(matching_rules(CheckKind::Command, "of_the_sites_own").len(), 0);
+}
+
+#[test]
+fn findings_call_for_what_the_same_alerts_call_for() {
+    use CheckKind::{DcgmExporter, Dns, Http, Icmp, Nvml, Tcp};
+    use Mode::{HostAware, RebootVm};
+    let table = [
+        (Tcp, "refused", Some(RebootVm)),
+        (Http, "timeout", Some(RebootVm)),
+        (Icmp, "unreachable", Some(RebootVm)),
+        (Icmp, "loss", None),
+        (Http, "status", None),
+        (Http, "certificate", None),
+        (Dns, "timeout", None),
+        (Nvml, "hung", Some(RebootVm)),
+        (Nvml, "xid", Some(RebootVm)),
+        (DcgmExporter, "double_bit_ecc", Some(RebootVm)),
+        (DcgmExporter, "row_remap_failure", Some(HostAware)),
+        (DcgmExporter, "row_remap_pending", None),
+        (DcgmExporter, "nvlink", Some(RebootVm)),
+        (DcgmExporter, "gpu_count", Some(RebootVm)),
+        (DcgmExporter, "recovery_action", Some(RebootVm)),
+        (DcgmExporter, "throttling", Some(HostAware)),
+        (DcgmExporter, "temperature", Some(HostAware)),
+        (DcgmExporter, "exporter_down", None),
+    ];
+    for (kind, finding, mode) in table {
+        let (id, rule) = matching_rules(kind, finding).remove(0);
+        let enforce = if mode.is_some() { Enforce::Propose } else { Enforce::Off };
+        assert_eq!((rule.mode, rule.enforce), (mode, enforce), "{id}");
+    }
 }
 
 #[test]
@@ -207,8 +277,8 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[server.limits]\nconnections = 100", "1:9: server.limits: connections (100) must be at least 496"),
         ("[server]\nlisten = [\"unix:\"]", "2:11: server.listen: `unix:` names no socket"),
         (
-            "[storage.retention]\nruns = \"7d\"",
-            "2:1: storage.retention.runs: is not a known key; known in [storage.retention]: `remediations`, `alerts`",
+            "[storage.retention]\nincidents = \"7d\"",
+            "2:1: storage.retention.incidents: is not a known key; known in [storage.retention]: `remediations`, `alerts`, `runs`",
         ),
         ("[storage.retention]\nalerts = \"59m\"", "2:10: storage.retention.alerts: must be at least 1h"),
         ("[storage]\naudit_retention = \"0s\"", "2:19: storage.audit_retention: must be at least 1h"),
@@ -222,6 +292,7 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
         ("[auth]\ntokens_file = \"credential:t\"", "2:15: auth.tokens_file: needs $CREDENTIALS_DIRECTORY"),
         ("[auth]\ntokens_file = \"credential:../t\"", "2:15: auth.tokens_file: `../t` is no name of a credential"),
         ("[sources.\"a b\"]", "1:10: sources.\"a b\": `a b` is no source name: 1 to 253 letters"),
+        ("[sources.checks]", "1:10: sources.checks: is the daemon's own name for what active checks find"),
         (
             "[sources.m]\nwatchdog = 'a=b'",
             "2:1: sources.m.watchdog: is not a known key; known in [sources.m]: `alertmanagers`",
@@ -309,6 +380,64 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "[notices.n.webhook]\nurl = \"http://x\"\nsecret = 1",
             "3:1: notices.n.webhook.secret: is not a known key; known in",
         ),
+        ("[checks.\"a b\"]", "1:9: checks.\"a b\": `a b` is no check"),
+        ("[checks.k]", "1:9: checks.k: needs its kind: a table such as [checks.k.tcp]; there are tcp, http, icmp"),
+        (
+            "[checks.k]\nping = {}",
+            "2:1: checks.k.ping: is not a known key; known in [checks.k]: `every`, `cron`, `zone`, `timeout`, `select`",
+        ),
+        (
+            "[checks.k]\nicmp = {}\ntcp.port = 22",
+            "2:1: checks.k.icmp: a check has one kind, and `tcp` is there already",
+        ),
+        ("[checks.k]\nicmp = {}\nevery = 30", "3:9: checks.k.every: must be a duration in quotes, such as"),
+        ("[checks.k]\nicmp = {}\nevery = \"99ms\"", "3:9: checks.k.every: must be at least 100ms"),
+        (
+            "[checks.k]\nicmp = {}\nevery = \"1m\"\ncron = \"0 * * * *\"",
+            "4:1: checks.k.cron: a check runs by `every` or by `cron`",
+        ),
+        ("[checks.k]\nicmp = {}\ncron = \"0 3 * *\"", "3:8: checks.k.cron: `0 3 * *` has 4 fields; it needs five"),
+        (
+            "[checks.k]\nicmp = {}\ncron = \"60 3 * * *\"",
+            "3:8: checks.k.cron: the minute `60` is not understood, or out of range",
+        ),
+        ("[checks.k]\nicmp = {}\nzone = \"UTC\"", "3:1: checks.k.zone: has no effect: only `cron` is read in a zone"),
+        (
+            "[checks.k]\nicmp = {}\ncron = \"0 3 * * *\"\nzone = \"Mars\"",
+            "4:8: checks.k.zone: this machine knows no zone `Mars`",
+        ),
+        ("[checks.k]\nicmp = {}\ntimeout = \"0s\"", "3:11: checks.k.timeout: must be longer than 0s"),
+        (
+            "[checks.k]\nicmp = {}\nevery = \"1s\"\ntimeout = \"2s\"",
+            "4:11: checks.k.timeout: a run may take 2s and the next one is due after 1s",
+        ),
+        ("[checks.k]\nicmp = {}\nselect = []", "3:10: checks.k.select: must hold at least one matcher"),
+        (
+            "[checks.k]\nicmp = {}\nselect = ['pool=\"x\"', 'rack=\"r\"']",
+            "3:23: checks.k.select: an instance has no label `rack`; there are instance_id, name",
+        ),
+        ("[checks.k]\nicmp = {}\nselect = ['pool=~\"(\"']", "3:11: checks.k.select: `(` is no regular expression"),
+        (
+            "[checks.k]\nicmp = {}\nfailures_before = 0",
+            "3:19: checks.k.failures_before: must be a whole number from 1 to 100, not 0",
+        ),
+        (
+            "[checks.k]\nicmp = {}\npasses_before = 101",
+            "3:17: checks.k.passes_before: must be a whole number from 1 to 100, not 101",
+        ),
+        (
+            "[checks.k]\nicmp = {}\nseverity = \"page\"",
+            "3:12: checks.k.severity: `page` is none of info, warning, critical",
+        ),
+        (
+            "[checks.k]\nicmp = {}\nconcurrency = 0",
+            "3:15: checks.k.concurrency: must be a whole number from 1 to 100000, not 0",
+        ),
+        ("[checks.k]\nicmp = {}\nretries = 1", "3:1: checks.k.retries: is not a known key"),
+        (
+            "[limits.checks]\nconcurrency = 0",
+            "2:15: limits.checks.concurrency: must be a whole number from 1 to 100000, not 0",
+        ),
         ("[server", "1:8: syntax: "),
         ("[policy]\nsoak = \"1m\"\nsoak = \"2m\"", "3:1: syntax: duplicate key"),
         ("ß = 1", "1:1: syntax: "),
@@ -334,7 +463,11 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             "3:8: rules.r.mode: `evict_without_replacement` removes a node",
         ),
         ("[rules.r]\nRULEenforce = 'on'", "4:11: rules.r.enforce: `on` is none of off, shadow, propose, auto"),
-        ("[rules.r]\nRULEauto_resolve = 'probe'", "4:16: rules.r.auto_resolve: `probe` needs active checks"),
+        (
+            "[rules.r]\nRULEauto_resolve = 'probe'",
+            "4:16: rules.r.auto_resolve: \"probe\" needs a check that can pass, and there is no [checks.<id>]",
+        ),
+        ("[rules.r]\nRULEauto_resolve = 'no'", "4:16: rules.r.auto_resolve: `no` is none of alert, probe, never"),
         ("[rules.r]\nRULEfor = '5'", "4:7: rules.r.for: `5` is no duration"),
         (
             "[rules.r]\nRULEunless = ['a=b']",
@@ -375,6 +508,18 @@ fn every_mistake_names_its_place_its_key_and_the_reason() {
             check_case(file, &[("remedyd.toml", MAIN), (file, &text)], expected);
         }
     }
+}
+
+#[test]
+fn a_rule_may_want_checks_to_pass_where_there_is_one() {
+    let rule = "[rules.r]\nmatch = ['a=b']\nmode = 'reboot_vm'\nauto_resolve = 'probe'\n";
+    let main = added_to_main("[checks.k]\nicmp = {}");
+    let folder = Folder::new(&[("remedyd.toml", &main), ("rules.d/a.toml", rule), ("inventory.d/a.toml", "")]);
+    let rules = &folder.load().unwrap().config.settings.rules;
+    assert_eq!(rules.values().map(|rule| rule.auto_resolve).collect::<Vec<_>>(), [AutoResolve::Probe]);
+    // A check that is there but wrong is one mistake, not two.
+    let main = added_to_main("[checks.k]\nicmp = {}\nevery = 1");
+    check_case("remedyd.toml", &[("remedyd.toml", &main), ("rules.d/a.toml", rule)], "3:9: checks.k.every: must be");
 }
 
 /// [`MAIN`] behind `text`, whose first table replaces its namesake key by key.

@@ -147,7 +147,7 @@ every = "30s"
 timeout = "5s"
 select = ['cluster="fleet"']
 [checks.page.http]
-port = {port}
+url = "http://{{address}}:{port}/"
 [checks.ping]
 every = "30s"
 timeout = "5s"

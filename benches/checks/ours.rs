@@ -1,11 +1,13 @@
 //! Our own probes, in a process that does nothing else.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use remedyd::clock::Stopwatch;
+use remedyd::config::checks::http::{Headers, Method, NodeUrl};
 use remedyd::config::checks::{Http, Icmp, Probe, Tcp};
 use remedyd::domain::{ClusterId, HostId, InstanceId, Verdict};
 use remedyd::probes::{Prober, Target};
@@ -113,12 +115,24 @@ pub fn prober(kind: &str, port: u16, span: Duration) {
     });
 }
 
-fn tcp(_port: u16) -> Probe {
-    Probe::Tcp(Tcp {})
+/// A connection.
+fn tcp(port: u16) -> Probe {
+    Probe::Tcp(Tcp { port, banner: None })
 }
 
-fn http(_port: u16) -> Probe {
-    Probe::Http(Box::new(Http {}))
+/// A page with a status that is well.
+fn http(port: u16) -> Probe {
+    let http = Http {
+        url: NodeUrl::parse(&format!("http://{{address}}:{port}/")).unwrap(),
+        method: Method::Get,
+        headers: Headers::default(),
+        status: vec![200..=299],
+        body_matches: None,
+        body_not_matches: None,
+        header_matches: BTreeMap::new(),
+        tls: None,
+    };
+    Probe::Http(Box::new(http))
 }
 
 /// The role behind [`sweep`]: `done micros passed failed`.
@@ -130,7 +144,8 @@ pub fn pinger(packets: u32, file: &str) {
     let runtime = runtime();
     when_told(|| {
         let watch = Stopwatch::start();
-        let verdicts = runtime.block_on(async {
+        // From inside, as the daemon's schedule does it.
+        let sweep = runtime.spawn(async move {
             let mut runs = JoinSet::new();
             for target in targets {
                 let (prober, probe) = (prober.clone(), probe.clone());
@@ -138,6 +153,7 @@ pub fn pinger(packets: u32, file: &str) {
             }
             runs.join_all().await
         });
+        let verdicts = runtime.block_on(sweep).unwrap();
         let wall = watch.elapsed();
         let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
         format!("{} {} {} {}", verdicts.len(), wall.as_micros(), count(Verdict::Pass), count(Verdict::Fail))

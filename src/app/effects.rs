@@ -9,12 +9,14 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::checks::Probing;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
-use crate::domain::{EffectId, Outcome};
-use crate::engine::{Call, Effect, EffectKind, Input, Look, Sighting};
+use crate::domain::{EffectId, Outcome, Probed};
+use crate::engine::{Call, ChecksOf, Effect, EffectKind, Input, Look, Sighting};
 use crate::executors::Executors;
 use crate::notices::{Notices, Told};
+use crate::probes::runner::Which;
 use crate::providers::http_client::HttpClient;
 use crate::sources;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +41,8 @@ pub struct Hands {
     pub clock: Arc<Clock>,
     /// Counts what came of it.
     pub metrics: Arc<Metrics>,
+    /// Runs checks.
+    pub probing: Probing,
 }
 
 /// Takes effects until the writer is gone.
@@ -112,6 +116,34 @@ impl Hands {
     }
 
     async fn look(&self, effect_id: EffectId, look: Look) {
+        let (found, runs) = tokio::join!(self.read(&look), self.observe(&look));
+        let principal = look.wanted.keys().map(|source| source.as_str()).collect::<Vec<_>>().join(",");
+        let principal = if look.wanted.is_empty() { "checks".to_owned() } else { format!("source:{principal}") };
+        self.report(principal, Input::Looked { effect_id, found, runs }).await;
+    }
+
+    /// Runs the checks that are wanted. One that cannot be run has no result, and the engine asks again.
+    async fn observe(&self, look: &Look) -> Vec<Probed> {
+        let Some(ChecksOf { instance_id, checks }) = &look.checks else { return Vec::new() };
+        let each = checks.iter().map(|check| {
+            let (probing, which) = (self.probing.clone(), Which::These([check.clone()].into()));
+            let instance_id = instance_id.clone();
+            async move { probing.observe(instance_id, which).await }
+        });
+        let mut running: JoinSet<_> = each.collect();
+        let mut runs = Vec::new();
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(Ok(mut found)) => runs.append(&mut found),
+                Ok(Err(why)) => tracing::warn!(remediation.id = %look.remediation_id, "a check was not run: {why}"),
+                Err(error) => tracing::error!("running a check ended badly: {error}"),
+            }
+        }
+        runs
+    }
+
+    /// Reads the sources that are wanted.
+    async fn read(&self, look: &Look) -> Result<Vec<Sighting>, String> {
         let addresses = self.config.borrow().alertmanagers.clone();
         let mut found: Result<Vec<Sighting>, String> = Ok(Vec::new());
         for (source, wanted) in &look.wanted {
@@ -127,8 +159,7 @@ impl Hands {
                 Err(why) => found = Err(why),
             }
         }
-        let principal = look.wanted.keys().map(|source| source.as_str()).collect::<Vec<_>>().join(",");
-        self.report(format!("source:{principal}"), Input::Looked { effect_id, found, runs: Vec::new() }).await;
+        found
     }
 
     async fn told(&self, told: Told) {

@@ -3,8 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::checks;
+use crate::clock::wall_clock;
 use crate::config::{Config, Driver, Overrides, load, show_duration, show_size};
+use crate::domain::Instance;
 use crate::engine::settings::Enforce;
+use crate::probes::icmp::may_ping;
 
 /// Exit status when there are mistakes.
 const MISTAKES: u8 = 3;
@@ -12,19 +16,46 @@ const MISTAKES: u8 = 3;
 /// Exit status when the answer could not be printed.
 const UNPRINTED: u8 = 1;
 
+/// Exit status when the instance that was asked about is in no inventory.
+const UNKNOWN: u8 = 2;
+
 /// Reads the configuration at `path` as `serve` would: a summary on `out` and exit status 0, or every mistake on `err` and 3. Warnings go
-/// to `err` and change nothing.
-pub fn check(path: &Path, overrides: &Overrides, out: &mut impl Write, err: &mut impl Write) -> u8 {
+/// to `err` and change nothing. With `instance`, an id or a name, the summary is of the checks that look at it.
+pub fn check(
+    path: &Path,
+    overrides: &Overrides,
+    instance: Option<&str>,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> u8 {
     let said = match load(path, overrides) {
         Ok(loaded) => loaded
             .warnings
             .iter()
             .try_for_each(|warning| writeln!(err, "warning: {warning}"))
-            .and_then(|()| summarise(path, &loaded.config, out))
-            .map(|()| 0),
+            .and_then(|()| answer(path, &loaded.config, instance, out, err)),
         Err(mistakes) => mistakes.iter().try_for_each(|mistake| writeln!(err, "{mistake}")).map(|()| MISTAKES),
     };
     said.unwrap_or(UNPRINTED)
+}
+
+fn answer(
+    path: &Path,
+    config: &Config,
+    instance: Option<&str>,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let explain = |only: Option<&Instance>, out: &mut _| checks::explain(config, only, wall_clock(), may_ping(), out);
+    let Some(named) = instance else {
+        summarise(path, config, out)?;
+        explain(None, out)?;
+        return Ok(0);
+    };
+    match config.instances.iter().find(|one| one.id.as_str() == named || one.name == named) {
+        Some(one) => explain(Some(one), out).map(|()| 0),
+        None => writeln!(err, "the inventory knows no instance `{named}`").map(|()| UNKNOWN),
+    }
 }
 
 fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<()> {
@@ -80,7 +111,7 @@ mod tests {
 
     fn run(path: &Path) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let status = check(path, &Overrides::default(), &mut out, &mut err);
+        let status = check(path, &Overrides::default(), None, &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -92,8 +123,9 @@ mod tests {
             "listens on 127.0.0.1:9720 (no tokens: this machine only, everybody is admin)",
             "source main: http://127.0.0.1:9093",
             "cluster train-a: 8 instance(s), rehearse acts: dry run of 2s, touches nothing",
-            "39 rule(s): 0 auto, 31 propose, 0 shadow, 8 off",
+            "57 rule(s): 0 auto, 41 propose, 1 shadow, 15 off",
             "575 code(s) in the XID catalogue",
+            "no checks",
         ] {
             assert!(out.contains(&format!("{line}\n")), "{line} in {out}");
         }
@@ -109,6 +141,16 @@ mod tests {
         assert!(out.contains("source quiet: no Alertmanager to ask\n"), "{out}");
         let place = format!("warning: {}:3:10: sources.quiet: has no `alertmanagers`", path.display());
         assert!(err.starts_with(&place), "{err}");
+    }
+
+    #[test]
+    fn an_instance_that_is_not_there_exits_2() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/remedyd.toml");
+        let mut ask = |name| check(&path, &Overrides::default(), Some(name), &mut out, &mut err);
+        assert_eq!((ask("gpu-node-7"), ask("i-7"), ask("i-70")), (0, 0, 2));
+        assert_eq!(String::from_utf8(out).unwrap(), "no check looks at i-7\n".repeat(2));
+        assert_eq!(String::from_utf8(err).unwrap(), "the inventory knows no instance `i-70`\n");
     }
 
     #[test]

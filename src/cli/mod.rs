@@ -3,6 +3,7 @@
 pub mod args;
 pub mod audit;
 pub mod check;
+mod checks;
 pub mod client;
 pub mod enable;
 pub mod manual;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::clusters::known_cluster;
 use super::table::{Table, Value};
-use crate::domain::{Cluster, SourceId};
+use crate::domain::{Cluster, SourceId, check};
 use crate::engine::settings::Source;
 
 /// Labels that may name the instance (DESIGN §4.1), unless the file says otherwise.
@@ -30,6 +30,10 @@ pub(super) fn read(
     let mut sources = BTreeMap::new();
     let mut alertmanagers = BTreeMap::new();
     for (id, value) in table.named(SourceId::parse) {
+        if id.as_str() == check::SOURCE {
+            value.wrong_key("is the daemon's own name for what active checks find; call the source otherwise");
+            continue;
+        }
         let Some(mut source) = value.table() else { continue };
         let urls = read_alertmanagers(source.take("alertmanagers"));
         if urls.is_empty() {

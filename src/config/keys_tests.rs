@@ -44,6 +44,9 @@ checks.zone.every = "30s"
 checks.zone.dns.name = "site"
 checks.echo.every = "30s"
 checks.echo.icmp = {}
+checks.program.command.argv = ["/bin/true"]
+checks.gpus.dcgm_exporter = {}
+checks.local.nvml = {}
 checks.night.cron = "0 3 * * *"
 checks.night.tcp.port = 22
 "#;
@@ -91,6 +94,9 @@ fn path_in_the_frame(key: &Key) -> Vec<&'static str> {
         ["checks", _, "dns", ..] => "zone",
         ["checks", _, "icmp", ..] => "echo",
         ["checks", _, "cron" | "zone"] => "night",
+        ["checks", _, "command", ..] => "program",
+        ["checks", _, "dcgm_exporter", ..] => "gpus",
+        ["checks", _, "nvml", ..] => "local",
         ["checks", ..] => "ssh",
         ["rules", ..] => "r",
         ["instances", ..] => "i-7",

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::checks::coverage;
 use super::document::{Document, Files, folder_of};
 use super::listen::{Listen, Server};
 use super::main_file::MainFile;
@@ -159,6 +160,10 @@ impl Loader<'_> {
         let tree = doc.parse();
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
 
+        for path in main.checks.values().filter_map(|check| check.probe.file()) {
+            // So that it counts for the digest and is watched; what is wrong with it was said when it was read.
+            let _ = self.files.read(path);
+        }
         let inventory = self.read_globs(&main.inventory.files);
         let mut discovered = self.read_globs(&main.inventory.file_sd);
         let http_sd = self.read_http_sd(&main, credentials, &mut discovered);
@@ -167,7 +172,7 @@ impl Loader<'_> {
         let tokens = main.tokens_file.as_ref().map(|named| self.read_tokens(named, credentials, &main.clusters));
         let described = self.parse(&inventory, |tables| instances::read(tables, &main.clusters));
         let instances = self.discover(&discovered, described, &main);
-        let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources));
+        let rules = self.parse(&rule_files, |tables| rules::read(tables, &main.sources, !main.check_places.is_empty()));
         let server = Server {
             listen: self.effective_listen(path, &main, overrides, tokens.is_some()),
             tls: main.server.tls.as_ref().and_then(|table| self.read_tls(table, credentials)),
@@ -186,6 +191,7 @@ impl Loader<'_> {
             checks: main.check_policies,
             retention: main.retention,
         };
+        coverage::warn(&main.check_places, &settings, &instances);
         Config {
             server,
             // Absent only together with a mistake.

@@ -33,6 +33,8 @@ pub(super) struct MainFile<'a> {
     pub(super) checks: BTreeMap<CheckId, Check>,
     pub(super) checks_limits: ChecksLimits,
     pub(super) check_policies: BTreeMap<CheckId, CheckPolicy>,
+    /// Where each check stands, be it a good one or not.
+    pub(super) check_places: Vec<(CheckId, Value<'a>)>,
 }
 
 impl<'a> MainFile<'a> {
@@ -51,7 +53,8 @@ impl<'a> MainFile<'a> {
         let policy = read_policy(policy_table);
         let (limits, checks_limits) = read_limits(top.table("limits"));
         let receivers = read_notices(top.table("notices"));
-        let (checks, check_policies) = checks::read(top.table("checks"));
+        let check_places = top.table("checks").named(CheckId::parse);
+        let (checks, check_policies) = checks::read(&check_places);
         top.finish();
         Self {
             server,
@@ -72,6 +75,7 @@ impl<'a> MainFile<'a> {
             checks,
             checks_limits,
             check_policies,
+            check_places,
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::domain::matcher::Matchers;
 use crate::domain::{AutoResolve, Mode, RuleId, SourceId};
 use crate::engine::settings::{Enforce, Rule, Source};
 
-/// Reads the rules of all files, given in order.
+/// Reads the rules of all files, given in order. `has_checks`: there is a check that could prove an instance healthy.
 pub(super) fn read<'a>(
     files: impl IntoIterator<Item = Table<'a>>,
     sources: &BTreeMap<SourceId, Source>,
+    has_checks: bool,
 ) -> BTreeMap<RuleId, Rule> {
     let mut merged: BTreeMap<RuleId, Table<'a>> = BTreeMap::new();
     for mut file in files {
@@ -30,11 +31,11 @@ pub(super) fn read<'a>(
         file.finish();
     }
     let blind = sources.iter().find(|(_, source)| !source.has_api).map(|(id, _)| id);
-    merged.into_iter().filter_map(|(id, table)| Some((id, read_rule(table, blind)?))).collect()
+    merged.into_iter().filter_map(|(id, table)| Some((id, read_rule(table, blind, has_checks)?))).collect()
 }
 
 /// One rule; `blind` is a source that cannot be asked whether an alert still fires.
-fn read_rule(mut table: Table<'_>, blind: Option<&SourceId>) -> Option<Rule> {
+fn read_rule(mut table: Table<'_>, blind: Option<&SourceId>, has_checks: bool) -> Option<Rule> {
     let enforce = table.take("enforce").and_then(|value| {
         let enforce = read_enforce(&value)?;
         if let (Enforce::Auto, Some(source)) = (enforce, blind) {
@@ -50,7 +51,7 @@ fn read_rule(mut table: Table<'_>, blind: Option<&SourceId>) -> Option<Rule> {
     let hold_for = table.take("for").and_then(|value| value.duration()).unwrap_or(Duration::ZERO);
     let mode = if enforce == Enforce::Off { table.take("mode") } else { table.require("mode") };
     let mode = mode.and_then(|value| read_rule_mode(&value));
-    let auto_resolve = table.take("auto_resolve").and_then(|value| read_auto_resolve(&value));
+    let auto_resolve = table.take("auto_resolve").and_then(|value| read_auto_resolve(&value, has_checks));
     table.finish();
     Some(Rule {
         matchers: matchers?,
@@ -103,11 +104,13 @@ fn read_enforce(value: &Value<'_>) -> Option<Enforce> {
     })
 }
 
-fn read_auto_resolve(value: &Value<'_>) -> Option<AutoResolve> {
-    value.parsed(|text| match text {
-        "alert" => Ok(AutoResolve::Alert),
-        "never" => Ok(AutoResolve::Never),
-        "probe" => Err("`probe` needs active checks, which this version does not have; use alert or never".to_owned()),
-        _ => Err(format!("`{text}` is neither alert nor never")),
-    })
+fn read_auto_resolve(value: &Value<'_>, has_checks: bool) -> Option<AutoResolve> {
+    let auto_resolve = value.parsed(|text| {
+        let found = AutoResolve::ALL.into_iter().find(|known| known.as_str() == text);
+        found.ok_or_else(|| format!("`{text}` is none of alert, probe, never"))
+    })?;
+    if auto_resolve == AutoResolve::Probe && !has_checks {
+        value.dangling("\"probe\" needs a check that can pass, and there is no [checks.<id>]; use alert or never");
+    }
+    Some(auto_resolve)
 }

@@ -14,9 +14,10 @@ use super::fleet::{self, CLUSTERS, Node};
 use crate::config::show_duration;
 
 /// The rules that ship, and what the demo hurries.
-const RULES: [(&str, &str); 2] = [
+const RULES: [(&str, &str); 3] = [
     ("10-together.toml", include_str!("../../config/rules.d/10-together.toml")),
     ("20-prometheus.toml", include_str!("../../config/rules.d/20-prometheus.toml")),
+    ("30-checks.toml", include_str!("../../config/rules.d/30-checks.toml")),
 ];
 
 /// A folder that is removed when this goes, unless it is to be kept.

@@ -3,7 +3,6 @@
 //! The library that judges certificates does not tell their dates, and the whole of X.509 for one field would be too much.
 
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 
 use crate::domain::Timestamp;
 
@@ -67,6 +66,69 @@ fn date(tag: u8, text: &[u8]) -> Option<Timestamp> {
     };
     let part = |at: usize| i8::try_from(number(&rest[2 * at..2 * at + 2])).ok();
     let date = DateTime::new(year, part(0)?, part(1)?, part(2)?, part(3)?, part(4)?, 0).ok()?;
-    let moment = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    Some(Timestamp::from_micros(moment.as_microsecond()))
+    // Not by jiff's own moment, which ends before the date that stands for "never" (99991231235959Z).
+    let since = date.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    Some(Timestamp::from_micros(since.as_micros().try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// A certificate that ends on the first of January of this year.
+    fn ends_in(year: i32) -> Vec<u8> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["gpu-1".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn both_forms_of_a_date_are_read() {
+        for (year, expected) in [(2030, "2030-01-01T00:00:00Z"), (2060, "2060-01-01T00:00:00Z")] {
+            assert_eq!(not_after(&ends_in(year)), Some(Timestamp::parse(expected).unwrap()), "{year}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_a_date() {
+        let at = |tag, text: &str| date(tag, text.as_bytes());
+        assert_eq!(at(UTC_TIME, "490102030405Z"), Some(Timestamp::parse("2049-01-02T03:04:05Z").unwrap()));
+        assert_eq!(at(UTC_TIME, "500102030405Z"), Some(Timestamp::parse("1950-01-02T03:04:05Z").unwrap()));
+        // RFC 5280 §4.1.2.5: there is no well-defined end.
+        assert!(at(GENERALIZED_TIME, "99991231235959Z").is_some());
+        for (tag, text) in [
+            (UTC_TIME, ""),
+            (UTC_TIME, "490102030405"),
+            (UTC_TIME, "4901020304Z"),
+            (UTC_TIME, "491302030405Z"),
+            (UTC_TIME, "490230030405Z"),
+            (UTC_TIME, "49010203040+Z"),
+            (UTC_TIME, "20490102030405Z"),
+            (GENERALIZED_TIME, "490102030405Z"),
+            (GENERALIZED_TIME, "20490102030405.5Z"),
+            (INTEGER, "490102030405Z"),
+        ] {
+            assert_eq!(at(tag, text), None, "{tag} {text}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_fail() {
+        let whole = ends_in(2030);
+        for end in 0..whole.len() {
+            let _ = not_after(&whole[..end]);
+        }
+        for at in 0..whole.len().min(200) {
+            for byte in 0..=255 {
+                let mut changed = whole.clone();
+                changed[at] = byte;
+                let _ = not_after(&changed);
+            }
+        }
+        assert_eq!(not_after(&whole[..40]), None);
+        assert_eq!(not_after(b""), None);
+    }
 }

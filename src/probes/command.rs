@@ -250,4 +250,4 @@ fn plain(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -63,12 +63,17 @@ pub(super) async fn connect(
     deadline: &Deadline,
 ) -> Result<Connected, Trouble> {
     let mut addresses = resolver.addresses(host, port, deadline.left()).await.map_err(Trouble::Ours)?;
+    // Who spends most of the time is to blame for what is missing of it.
+    let is_late = deadline.elapsed() > deadline.limit() / 2;
     addresses.truncate(TRIED);
     let mut trouble = Trouble::Ours(format!("`{host}` has no address"));
     for (at, address) in addresses.iter().enumerate() {
         let untried = u32::try_from(addresses.len() - at).unwrap_or(1);
         match connect_to(*address, deadline.left() / untried).await {
             Ok(connected) => return Ok(connected),
+            Err(Trouble::Node { finding: "timeout", detail }) if is_late => {
+                trouble = Trouble::Ours(format!("the resolver took most of the time: {detail}"));
+            }
             Err(Trouble::Ours(_)) if matches!(trouble, Trouble::Node { .. }) => {}
             Err(other) => trouble = other,
         }

@@ -5,22 +5,21 @@
 //! (`DCGM_INT64_BLANK` and those above it, `DCGM_FP64_BLANK`); those are read as absent.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::Target;
+use super::connect::Deadline;
 use super::exposition::{Sample, Unreadable, samples};
-use super::fetch::{Fetch, get};
-use super::gpu::{Before, Gpu, LinkErrors, Reading, judge};
-use crate::clock::Stopwatch;
+use super::fetch::{NoPage, Page, get};
+use super::gpu::{Gpu, Reading, judge};
+use super::links::{Before, Memory};
+use super::resolve::Resolver;
 use crate::config::checks::DcgmExporter;
 use crate::config::checks::dcgm_exporter::Unreachable;
-use crate::domain::{Finding, InstanceId, Observation};
+use crate::domain::{CheckKind, Finding, Observation};
 
 /// Far above what eight GPUs with MIG instances and every field come to.
 const PAGE_BYTES: usize = 16 << 20;
-/// How many nodes' last readings are kept; the design ends at 20,000 nodes.
-const NODES: usize = 50_000;
 /// What a node without its exporter has.
 const DOWN: &str = "exporter_down";
 
@@ -39,51 +38,27 @@ const SIGNS_OF_LIFE: [&str; 11] = [
     "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
 ];
 
-/// The counters that a node showed last, so that the next scrape tells what is new. Lost at a restart: then the first scrape
-/// counts nothing.
-#[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<(InstanceId, u16), Seen>>);
-
-#[derive(Debug)]
-struct Seen {
-    generation: Box<str>,
-    at: Stopwatch,
-    link_errors: BTreeMap<Box<str>, LinkErrors>,
-}
-
-impl Memory {
-    /// Keeps this reading, and gives back the one before it if that was of the same machine.
-    fn exchange(&self, target: &Target, port: u16, reading: &Reading) -> Option<Before> {
-        let link_errors: BTreeMap<_, _> =
-            reading.gpus.iter().filter_map(|gpu| Some((gpu.device.clone(), gpu.link_errors?))).collect();
-        let mut nodes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let key = (target.instance_id.clone(), port);
-        if link_errors.is_empty() {
-            nodes.remove(&key);
-            return None;
-        }
-        let seen = Seen { generation: target.generation.clone(), at: Stopwatch::start(), link_errors };
-        let before = nodes.insert(key, seen).filter(|before| before.generation == target.generation);
-        if nodes.len() > NODES {
-            nodes.pop_first();
-        }
-        before.map(|before| Before { elapsed: before.at.elapsed(), link_errors: before.link_errors })
-    }
-}
-
 /// One run.
-pub(super) async fn run(spec: &DcgmExporter, target: &Target, timeout: Duration, memory: &Memory) -> Observation {
-    let url = format!("http://{}:{}{}", target.address, spec.port, spec.path);
-    let page = tokio::time::timeout(timeout, get(&target.address, spec.port, &spec.path, PAGE_BYTES)).await;
-    let page = match page {
-        Ok(Ok(page)) => page,
-        Ok(Err(error @ Fetch::Local(_))) => return Observation::error(format!("{url} {error}")),
-        Ok(Err(error @ Fetch::TooLong(_))) => return Observation::inconclusive(format!("{url} {error}")),
-        Ok(Err(error)) => return down(spec, format!("{url} {error}")),
-        Err(_) => return down(spec, format!("{url} does not answer within {timeout:?}")),
+pub(super) async fn run(
+    spec: &DcgmExporter,
+    target: &Target,
+    resolver: &Resolver,
+    memory: &Memory,
+    timeout: Duration,
+) -> Observation {
+    let page = Page { host: &target.address, port: spec.port, path: &spec.path };
+    let url = format!("http://{}:{}{}", page.host, page.port, page.path);
+    let page = match get(resolver, page, &Deadline::after(timeout), PAGE_BYTES).await {
+        Ok(page) => page,
+        Err(NoPage::Ours(why)) => return Observation::error(format!("{url}: {why}")),
+        Err(NoPage::Theirs(why)) => return down(spec, format!("{url}: {why}")),
+        Err(NoPage::TooLong(bytes)) => return Observation::inconclusive(format!("{url}: more than {bytes} bytes")),
     };
     match scrape(&String::from_utf8_lossy(&page)) {
-        Ok(reading) => judge(&reading, &spec.limits, memory.exchange(target, spec.port, &reading).as_ref()),
+        Ok(reading) => {
+            let before = memory.exchange(target, CheckKind::DcgmExporter, &reading);
+            judge(&reading, &spec.limits, before.as_ref())
+        }
         Err(error) => Observation::inconclusive(format!("{url} {error}")),
     }
 }

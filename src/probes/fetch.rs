@@ -1,71 +1,81 @@
 //! One GET of one page from one machine: plain HTTP, no redirects, and never more than was asked for.
 
-use std::io;
-
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-/// Why there is no page.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fetch {
-    /// This side cannot ask: no name service, no descriptors, no network.
-    #[error("cannot be asked from here: {0}")]
-    Local(io::Error),
-    /// The other side cannot be reached, or nobody listens.
-    #[error("cannot be reached: {0}")]
-    Unreachable(io::Error),
-    /// The conversation broke off.
-    #[error("broke off: {0}")]
-    Broken(String),
-    /// It answers something else.
-    #[error("answers {0}")]
-    Status(StatusCode),
-    /// The page is too long.
-    #[error("sends more than {0} bytes")]
+use super::blame::Trouble;
+use super::connect::{Deadline, connect};
+use super::resolve::Resolver;
+
+/// How long the head of an answer may be, in bytes, and how many fields it may have.
+const HEAD: (usize, usize) = (64 << 10, 128);
+
+/// Which page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page<'a> {
+    /// A name or an address.
+    pub(super) host: &'a str,
+    /// The port there.
+    pub(super) port: u16,
+    /// Begins with a slash.
+    pub(super) path: &'a str,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum NoPage {
+    /// This side cannot ask.
+    Ours(String),
+    /// The other side does not answer, or says something else.
+    Theirs(String),
+    /// It is longer than this many bytes.
     TooLong(usize),
 }
 
-/// The page. Whoever asks ends it at a deadline; then the connection is closed.
-pub(super) async fn get(address: &str, port: u16, path: &str, cap: usize) -> Result<Bytes, Fetch> {
-    let mut found = lookup_host((address, port)).await.map_err(Fetch::Local)?;
-    let place = found.next().ok_or_else(|| Fetch::Local(io::Error::other(format!("no address for {address}"))))?;
-    let stream = TcpStream::connect(place).await.map_err(connecting)?;
-    let broken = |error: hyper::Error| Fetch::Broken(in_full(&error));
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // Ends with this function, however that ends.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
-    let host = if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
-    let request = Request::get(path)
-        .header(header::HOST, host)
-        .header(header::ACCEPT, "text/plain")
-        .header(header::USER_AGENT, concat!("remedyd/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Fetch::Local(io::Error::other(error)))?;
-    let answer = sender.send_request(request).await.map_err(broken)?;
-    if answer.status() != StatusCode::OK {
-        return Err(Fetch::Status(answer.status()));
-    }
-    match Limited::new(answer.into_body(), cap).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Fetch::TooLong(cap)),
-        Err(error) => Err(Fetch::Broken(error.to_string())),
+impl From<Trouble> for NoPage {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Ours(why) => Self::Ours(why),
+            Trouble::Node { detail, .. } => Self::Theirs(detail),
+        }
     }
 }
 
-/// Whose fault it is that there is no connection.
-fn connecting(error: io::Error) -> Fetch {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, TimedOut};
-    match error.kind() {
-        ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | TimedOut => {
-            Fetch::Unreachable(error)
-        }
-        _ => Fetch::Local(error),
+/// The page, before the deadline. The connection is closed when this ends, however it does.
+pub(super) async fn get(resolver: &Resolver, page: Page<'_>, deadline: &Deadline, cap: usize) -> Result<Bytes, NoPage> {
+    let connected = connect(resolver, page.host, page.port, deadline).await?;
+    let asked = timeout(deadline.left(), ask(connected.stream, page, cap)).await;
+    asked.unwrap_or_else(|_| Err(NoPage::Theirs(format!("no whole answer within {:?}", deadline.limit()))))
+}
+
+async fn ask(stream: TcpStream, page: Page<'_>, cap: usize) -> Result<Bytes, NoPage> {
+    let Page { host, port, path } = page;
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let request = Request::get(path)
+        .header(header::HOST, authority)
+        .header(header::ACCEPT, "text/plain")
+        .header(header::USER_AGENT, concat!("remedyd/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| NoPage::Ours(error.to_string()))?;
+    let broken = |error: hyper::Error| NoPage::Theirs(in_full(&error));
+    let shaken = http1::Builder::new().max_buf_size(HEAD.0).max_headers(HEAD.1).handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.map_err(broken)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    if answer.status() != StatusCode::OK {
+        return Err(NoPage::Theirs(format!("it answers {}", answer.status())));
+    }
+    match Limited::new(answer.into_body(), cap).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(NoPage::TooLong(cap)),
+        Err(error) => Err(NoPage::Theirs(format!("the answer breaks off: {error}"))),
     }
 }
 

@@ -4,10 +4,10 @@
 //! INCONCLUSIVE, and a condition that the operator named and of which there is no value makes it so as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::links::{self, Before, LinkErrors};
 use crate::config::checks::gpu::{Condition, Limits};
 use crate::domain::{Finding, Measurement, Observation, Quantity};
 
@@ -20,10 +20,6 @@ const SLOWDOWNS: [(u64, &str); 4] = [
     (0x40, "thermal slowdown by hardware"),
     (0x80, "power brake"),
 ];
-/// From here on CRC errors of NVLinks matter, per second: DCGM's `DCGM_LIMIT_MAX_NVLINK_CRC_ERROR`. A replay or a recovery
-/// matters each time, as it does to DCGM's health watch.
-const CRC_PER_SECOND: f64 = 100.0;
-
 /// The GPUs of one machine at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -60,26 +56,6 @@ pub struct Gpu {
     pub link_errors: Option<LinkErrors>,
     /// How many of its NVLinks are up.
     pub links_up: Option<u32>,
-}
-
-/// Errors of all NVLinks of one GPU, each a count that only grows until the links come up anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkErrors {
-    /// Damaged packets that were noticed.
-    pub crc: u64,
-    /// Packets that were sent again.
-    pub replay: u64,
-    /// Times that a link had to be trained again.
-    pub recovery: u64,
-}
-
-/// What was read the time before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Before {
-    /// How long ago.
-    pub elapsed: Duration,
-    /// The errors of each GPU's links then.
-    pub link_errors: BTreeMap<Box<str>, LinkErrors>,
 }
 
 /// What is wrong.
@@ -135,7 +111,7 @@ fn of_gpu(condition: Condition, gpu: &Gpu, limits: &Limits, before: Option<&Befo
         Condition::RowRemapPending => {
             found(gpu.row_remap_pending == Some(true), "a row of memory is remapped at the next reset".to_owned())
         }
-        Condition::Nvlink => Vec::from_iter(links(gpu, limits, before)),
+        Condition::Nvlink => Vec::from_iter(links::judge(gpu, limits, before)),
         Condition::Temperature => {
             let (celsius, limit) = (gpu.temperature_celsius.unwrap_or(0.0), limits.temperature_celsius);
             found(celsius > f64::from(limit), format!("{celsius} °C, above {limit} °C"))
@@ -174,37 +150,6 @@ fn xids(gpu: &Gpu, limits: &Limits) -> Vec<Finding> {
         Finding { xid: Some(code), is_sticky: is_last, ..Finding::new(Condition::Xid.as_str(), detail) }
     };
     counts.map(finding).collect()
-}
-
-/// One finding for all links of a GPU.
-fn links(gpu: &Gpu, limits: &Limits, before: Option<&Before>) -> Option<Finding> {
-    let mut words = Vec::new();
-    if let (Some(up), Some(wanted)) = (gpu.links_up, limits.nvlinks)
-        && up < wanted
-    {
-        words.push(format!("{up} of {wanted} links up"));
-    }
-    if let (Some(errors), Some(before)) = (gpu.link_errors, before)
-        && let Some(earlier) = before.link_errors.get(&gpu.device)
-    {
-        let seconds = before.elapsed.as_secs_f64().max(1.0);
-        // A count that shrank began anew with the links.
-        let crc = errors.crc.saturating_sub(earlier.crc);
-        let replay = errors.replay.saturating_sub(earlier.replay);
-        let recovery = errors.recovery.saturating_sub(earlier.recovery);
-        #[expect(clippy::cast_precision_loss, reason = "a rate is compared with a round number")]
-        let is_noisy = crc as f64 / seconds >= CRC_PER_SECOND;
-        if is_noisy {
-            words.push(format!("{crc} CRC errors in {seconds:.0} s"));
-        }
-        if replay > 0 {
-            words.push(format!("{replay} replays in {seconds:.0} s"));
-        }
-        if recovery > 0 {
-            words.push(format!("{recovery} recoveries in {seconds:.0} s"));
-        }
-    }
-    (!words.is_empty()).then(|| Finding::new(Condition::Nvlink.as_str(), words.join(", ")))
 }
 
 fn missing(reading: &Reading, limits: &Limits, live: usize) -> Option<Finding> {

@@ -79,13 +79,14 @@ async fn speak(
 ) -> Result<(), Trouble> {
     let Some(tls) = &spec.tls else { return exchange(stream, request, &mut progress.answer).await };
     let name = server_name(tls, host)?;
+    let authorities = if tls.insecure { None } else { Some(handshakes.authorities(tls).await?) };
     // The end of the handshake and the request are two small packets; the second would wait for the first one's answer.
     stream.set_nodelay(true).map_err(|error| Trouble::of("connecting", &error))?;
     let begun = Stopwatch::start();
     let stream = handshakes.shake(stream, name.clone()).await?;
     progress.tls = Some(begun.elapsed());
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    progress.certificate = tls::judge(tls, chain, &name, clock::wall_clock());
+    progress.certificate = tls::judge(tls, authorities, chain, &name, clock::wall_clock());
     match &progress.certificate.refused {
         Some(why) => Err(Trouble::node("certificate", why.clone())),
         None => exchange(stream, request, &mut progress.answer).await,

@@ -8,54 +8,46 @@ mod packet;
 mod pinger;
 mod socket;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-
-use tokio::net::lookup_host;
-use tokio::time::timeout as within;
 
 pub use self::pinger::Pinger;
 
 use self::ledger::Echoes;
 use self::pinger::{Order, Trouble};
 use super::Target;
-use crate::clock::Stopwatch;
+use super::connect::Deadline;
+use super::resolve::Resolver;
 use crate::config::checks::Icmp;
 use crate::domain::{Finding, Observation};
 
+/// Whether this process may ping over IPv4 from here.
+pub fn may_ping() -> bool {
+    socket::may_open(packet::Family::V4)
+}
+
 /// One run.
-pub async fn run(pinger: &Pinger, spec: &Icmp, target: &Target, timeout: Duration) -> Observation {
-    let watch = Stopwatch::start();
-    let to = match resolve(&target.address, timeout).await {
-        Ok(to) => to,
+pub(super) async fn run(
+    spec: &Icmp,
+    target: &Target,
+    resolver: &Resolver,
+    pinger: &Pinger,
+    timeout: Duration,
+) -> Observation {
+    let deadline = Deadline::after(timeout);
+    let to = match resolver.addresses(&target.address, 0, timeout).await {
+        Ok(addresses) => addresses.first().map(SocketAddr::ip),
         Err(why) => return Observation::error(why),
     };
+    let Some(to) = to else { return Observation::error(format!("`{}` has no address", target.address)) };
     let order = Order {
         to,
         packets: spec.packets,
         interval: spec.interval,
         size: spec.size as usize,
-        timeout: timeout.saturating_sub(watch.elapsed()),
+        timeout: deadline.left(),
     };
     judge(spec, to, timeout, pinger.ping(order).await)
-}
-
-/// The address itself, or the first that its name has. That a name cannot be resolved says something about our resolver and
-/// nothing about the node.
-async fn resolve(address: &str, timeout: Duration) -> Result<IpAddr, String> {
-    if let Ok(address) = address.parse() {
-        return Ok(address);
-    }
-    match within(timeout, lookup_host((address, 0))).await {
-        Ok(Ok(mut found)) => found
-            .next()
-            .map(|socket| socket.ip())
-            .ok_or_else(|| format!("`{address}` has no address: give it one in `addresses`")),
-        Ok(Err(err)) => {
-            Err(format!("`{address}` cannot be resolved: {err}; give the instance an address in `addresses`"))
-        }
-        Err(_) => Err(format!("`{address}` was not resolved in time; give the instance an address in `addresses`")),
-    }
 }
 
 /// What came back, as an observation.

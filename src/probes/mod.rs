@@ -4,6 +4,7 @@
 //! says FAIL only where the node is to blame: what goes wrong on our side is ERROR, and what cannot run here is SKIPPED.
 
 mod blame;
+pub mod board;
 mod certificate;
 mod command;
 mod connect;
@@ -13,11 +14,16 @@ mod exposition;
 mod fetch;
 pub mod gpu;
 mod http;
-mod icmp;
+pub mod icmp;
+pub mod links;
 pub mod nvml;
+pub mod plan;
 mod program;
 mod resolve;
+pub mod runner;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::time::Duration;
@@ -62,8 +68,8 @@ pub struct Prober {
     resolver: resolve::Resolver,
     tls: tls::Handshakes,
     pinger: icmp::Pinger,
-    /// What the exporters of the nodes showed last.
-    exporters: dcgm_exporter::Memory,
+    /// What the NVLinks of the nodes showed last.
+    links: links::Memory,
 }
 
 impl Prober {
@@ -71,12 +77,15 @@ impl Prober {
     pub async fn run(&self, probe: &Probe, target: &Target, timeout: Duration) -> Observation {
         match probe {
             Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
-            Probe::Http(spec) => http::run(spec, target, &self.resolver, &self.tls, timeout).await,
-            Probe::Icmp(spec) => icmp::run(&self.pinger, spec, target, timeout).await,
-            Probe::Dns(spec) => dns::run(spec, target, &self.resolver, timeout).await,
-            Probe::Command(spec) => command::run(spec, target, timeout).await,
-            Probe::DcgmExporter(spec) => dcgm_exporter::run(spec, target, timeout, &self.exporters).await,
-            Probe::Nvml(spec) => nvml::run(spec, target, timeout).await,
+            Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
+            // A run has room for the largest of these, so the large ones stand apart: thousands wait for an echo at once.
+            Probe::Http(spec) => Box::pin(http::run(spec, target, &self.resolver, &self.tls, timeout)).await,
+            Probe::Dns(spec) => Box::pin(dns::run(spec, target, &self.resolver, timeout)).await,
+            Probe::Command(spec) => Box::pin(command::run(spec, target, timeout)).await,
+            Probe::DcgmExporter(spec) => {
+                Box::pin(dcgm_exporter::run(spec, target, &self.resolver, &self.links, timeout)).await
+            }
+            Probe::Nvml(spec) => Box::pin(nvml::run(spec, target, &self.links, timeout)).await,
         }
     }
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 use super::Target;
 use super::command::HUNG;
 use super::gpu::{Reading, judge};
+use super::links::{Before, Memory};
 use super::program::{self, Ending, Program, Remains};
 use crate::config::checks::Nvml;
 use crate::domain::check::cut;
-use crate::domain::{Finding, Observation};
+use crate::domain::{CheckKind, Finding, Observation};
 use child::{Answer, NoAnswer};
 
 /// The daemon itself, even where its file was replaced by an upgrade.
@@ -23,11 +24,14 @@ const MYSELF: &str = "/proc/self/exe";
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
 /// One run.
-pub(super) async fn run(spec: &Nvml, target: &Target, timeout: Duration) -> Observation {
+pub(super) async fn run(spec: &Nvml, target: &Target, memory: &Memory, timeout: Duration) -> Observation {
     if let Some(why) = elsewhere(spec, target) {
         return Observation::skipped(why);
     }
-    look(spec, Path::new(MYSELF), &[child::VERB.to_owned()], timeout).await
+    match look(Path::new(MYSELF), &[child::VERB.to_owned()], timeout).await {
+        Ok(answer) => observe(answer, spec, |reading| memory.exchange(target, CheckKind::Nvml, reading)),
+        Err(observation) => observation,
+    }
 }
 
 /// Why this machine's GPUs say nothing about the target.
@@ -52,15 +56,16 @@ fn elsewhere(spec: &Nvml, target: &Target) -> Option<String> {
     (hostname.is_empty() || !is_named(&target.name)).then_some(why)
 }
 
-async fn look(spec: &Nvml, program: &Path, arguments: &[String], timeout: Duration) -> Observation {
+/// What NVML says, or what its silence means.
+async fn look(program: &Path, arguments: &[String], timeout: Duration) -> Result<Answer, Observation> {
     let program = Program { path: program, arguments, variable: ("REMEDYD_CHECK", "nvml"), input: b"" };
     match program::run(program, timeout).await {
-        Ok(remains) => read(&remains, spec, timeout),
-        Err(error) => Observation::error(format!("the process that asks NVML cannot be started: {error}")),
+        Ok(remains) => heard(&remains, timeout),
+        Err(error) => Err(Observation::error(format!("the process that asks NVML cannot be started: {error}"))),
     }
 }
 
-fn read(remains: &Remains, spec: &Nvml, timeout: Duration) -> Observation {
+fn heard(remains: &Remains, timeout: Duration) -> Result<Answer, Observation> {
     let trouble = |what: String| {
         let words = String::from_utf8_lossy(&remains.stderr).trim().escape_debug().to_string();
         Observation::error(format!("the process that asks NVML {what}: {}", cut(words, 512)))
@@ -68,24 +73,22 @@ fn read(remains: &Remains, spec: &Nvml, timeout: Duration) -> Observation {
     match remains.ending {
         Ending::Deadline => {
             let what = format!("NVML did not answer within {timeout:?}");
-            Observation::fail(vec![Finding::new(HUNG, what.as_str())], what)
+            Err(Observation::fail(vec![Finding::new(HUNG, what.as_str())], what))
         }
-        Ending::Flood => trouble("says too much".to_owned()),
-        Ending::Signal(signal) => trouble(format!("ended by signal {signal}")),
-        Ending::Exit(0) => match serde_json::from_slice(&remains.stdout) {
-            Ok(answer) => observe(answer, spec),
-            Err(error) => trouble(format!("says what cannot be read, {error}")),
-        },
-        Ending::Exit(code) => trouble(format!("ended with exit status {code}")),
+        Ending::Flood => Err(trouble("says too much".to_owned())),
+        Ending::Signal(signal) => Err(trouble(format!("ended by signal {signal}"))),
+        Ending::Exit(0) => serde_json::from_slice(&remains.stdout)
+            .map_err(|error| trouble(format!("says what cannot be read, {error}"))),
+        Ending::Exit(code) => Err(trouble(format!("ended with exit status {code}"))),
     }
 }
 
-/// What NVML's answer comes to.
-pub fn observe(answer: Answer, spec: &Nvml) -> Observation {
+/// What NVML's answer comes to; `before` is asked for the reading before it.
+pub fn observe(answer: Answer, spec: &Nvml, before: impl FnOnce(&Reading) -> Option<Before>) -> Observation {
     match answer {
         Answer::Gpus { driver, gpus } => {
-            let counted = u32::try_from(gpus.len()).ok();
-            let mut observation = judge(&Reading { gpus, counted }, &spec.limits, None);
+            let reading = Reading { counted: u32::try_from(gpus.len()).ok(), gpus };
+            let mut observation = judge(&reading, &spec.limits, before(&reading).as_ref());
             observation.evidence = cut(format!("driver {driver}: {}", observation.evidence), Observation::EVIDENCE);
             observation
         }

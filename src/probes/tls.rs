@@ -4,27 +4,33 @@
 //! all; it is judged right behind, before anything is sent.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::blame::Trouble;
 use super::certificate::not_after;
-use crate::config::checks::HttpTls;
+use crate::config::checks::{Authorities, HttpTls};
 use crate::domain::Timestamp;
 
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// Makes handshakes.
-pub struct Handshakes(TlsConnector);
+pub struct Handshakes {
+    connector: TlsConnector,
+    /// Whom this machine trusts, as it was when that was first needed.
+    machine: OnceCell<Authorities>,
+}
 
 impl Default for Handshakes {
     fn default() -> Self {
@@ -37,7 +43,7 @@ impl Default for Handshakes {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would show the certificate of an earlier day.
         config.resumption = Resumption::disabled();
-        Self(TlsConnector::from(Arc::new(config)))
+        Self { connector: TlsConnector::from(Arc::new(config)), machine: OnceCell::new() }
     }
 }
 
@@ -54,17 +60,54 @@ impl Handshakes {
         stream: TcpStream,
         name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, Trouble> {
-        self.0.connect(name, stream).await.map_err(|error| {
-            if error.raw_os_error().is_some() {
-                return Trouble::of("TLS handshake", &error);
-            }
-            let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-            match told {
-                Some(Error::InvalidCertificate(why)) => Trouble::node("certificate", said(why)),
-                Some(why) => Trouble::node("tls", format!("TLS handshake: {why}")),
-                None => Trouble::node("tls", format!("TLS handshake: {error}")),
-            }
-        })
+        self.connector.connect(name, stream).await.map_err(|error| trouble("TLS handshake", &error))
+    }
+
+    /// Whom a check trusts.
+    pub(super) async fn authorities<'a>(&'a self, tls: &'a HttpTls) -> Result<&'a Authorities, Trouble> {
+        if let Some(authorities) = &tls.authorities {
+            return Ok(authorities);
+        }
+        let reading = || async {
+            let read = tokio::task::spawn_blocking(Authorities::of_this_machine).await;
+            read.unwrap_or_else(|error| Err(error.to_string()))
+        };
+        let why = |why| Trouble::Ours(format!("this machine trusts no authority ({why}); set `ca_file`"));
+        self.machine.get_or_try_init(reading).await.map_err(why)
+    }
+}
+
+/// The error of TLS inside an error of its connection.
+pub(super) fn inner(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// An error of a connection that speaks TLS.
+pub(super) fn trouble(doing: &str, error: &io::Error) -> Trouble {
+    use AlertDescription::CertificateRequired;
+    if error.raw_os_error().is_some() {
+        return Trouble::of(doing, error);
+    }
+    match inner(error) {
+        Some(Error::InvalidCertificate(why)) => Trouble::node("certificate", said(why)),
+        Some(Error::AlertReceived(CertificateRequired)) => {
+            Trouble::Ours(format!("{doing}: the node asks for a certificate, and a check has none to show"))
+        }
+        Some(
+            why @ (Error::AlertReceived(_)
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. }
+            | Error::InvalidMessage(_)
+            | Error::PeerIncompatible(_)
+            | Error::PeerMisbehaved(_)
+            | Error::PeerSentOversizedRecord
+            | Error::NoCertificatesPresented
+            | Error::NoApplicationProtocol
+            | Error::DecryptError),
+        ) => Trouble::node("tls", format!("{doing}: {why}")),
+        Some(other) => Trouble::Ours(format!("{doing}: {other}")),
+        // The node closed in the middle.
+        None => Trouble::node("tls", format!("{doing}: {error}")),
     }
 }
 
@@ -79,8 +122,14 @@ pub(super) struct Judgement {
     pub(super) days_left: Option<f64>,
 }
 
-/// Judges a chain of certificates, the node's own first.
-pub(super) fn judge(tls: &HttpTls, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Judgement {
+/// Judges a chain of certificates, the node's own first; without authorities only by its date.
+pub(super) fn judge(
+    tls: &HttpTls,
+    authorities: Option<&Authorities>,
+    chain: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
+    now: Timestamp,
+) -> Judgement {
     let Some((leaf, others)) = chain.split_first() else {
         return Judgement { refused: Some("the node shows no certificate".to_owned()), ..Judgement::default() };
     };
@@ -88,7 +137,7 @@ pub(super) fn judge(tls: &HttpTls, chain: &[CertificateDer<'_>], name: &ServerNa
         return Judgement { refused: Some("the certificate cannot be read".to_owned()), ..Judgement::default() };
     };
     let days_left = (until.as_micros() - now.as_micros()) as f64 / 1e6 / DAY_SECONDS;
-    let refused = if tls.insecure { None } else { verify(tls.trust.verifier(), leaf, others, name, now).err() };
+    let refused = authorities.and_then(|authorities| verify(authorities, leaf, others, name, now).err());
     let expires = tls
         .days_left
         .filter(|least| days_left < f64::from(*least))
@@ -97,15 +146,14 @@ pub(super) fn judge(tls: &HttpTls, chain: &[CertificateDer<'_>], name: &ServerNa
 }
 
 fn verify(
-    verifier: Option<&WebPkiServerVerifier>,
+    authorities: &Authorities,
     leaf: &CertificateDer<'_>,
     others: &[CertificateDer<'_>],
     name: &ServerName<'_>,
     now: Timestamp,
 ) -> Result<(), String> {
-    let verifier = verifier.ok_or("the certificate is not trusted: no authority is")?;
     let since = Duration::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
-    match verifier.verify_server_cert(leaf, others, name, &[], UnixTime::since_unix_epoch(since)) {
+    match authorities.verifier().verify_server_cert(leaf, others, name, &[], UnixTime::since_unix_epoch(since)) {
         Ok(_) => Ok(()),
         Err(Error::InvalidCertificate(why)) => Err(said(&why)),
         Err(other) => Err(format!("the certificate cannot be judged: {other}")),

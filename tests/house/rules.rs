@@ -47,7 +47,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 const ANY: &[&str] = &["*"];
 
 /// Crates that belong to certain rooms.
-const CRATES: [(&str, &[&str]); 26] = [
+const CRATES: [(&str, &[&str]); 28] = [
     ("axum", &["http", "demo"]),
     // The probe `http` speaks over a connection of its own, which a client with a pool does not give.
     ("hyper", &["http", "probes"]),
@@ -77,6 +77,7 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("csv", &["config"]),
+    ("cron", &["config"]),
     ("nvml_wrapper", &["probes"]),
 ];
 

@@ -45,10 +45,22 @@ impl Source {
         let Self { config_file, listen, storage_path } = self;
         (config_file, Overrides { listen, storage_path })
     }
+}
 
-    pub(super) fn check(self) -> u8 {
-        let (config_file, overrides) = self.options();
-        cli::check::check(&config_file, &overrides, &mut std::io::stdout(), &mut std::io::stderr())
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    source: Source,
+    /// Say only which active checks look at this instance, by its id or name, and what would come of them.
+    #[arg(long, value_name = "INSTANCE")]
+    instance: Option<String>,
+}
+
+impl Check {
+    pub(super) fn run(self) -> u8 {
+        let (config_file, overrides) = self.source.options();
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        cli::check::check(&config_file, &overrides, self.instance.as_deref(), &mut out, &mut err)
     }
 }
 

@@ -45,7 +45,7 @@ enum Verb {
     /// See it work: the real daemon with a simulated fleet, for as long as you watch. Leaves nothing behind.
     Demo(crate::demo::Demo),
     /// Read the configuration and say what it amounts to, or list every mistake (exit 3).
-    Check(daemon::Source),
+    Check(daemon::Check),
     /// Make tokens for clients.
     #[command(subcommand)]
     Token(daemon::Token),
@@ -105,7 +105,7 @@ impl Cli {
         let status = match self.verb {
             Verb::Serve(asked) => return asked.run(),
             Verb::Demo(asked) => return crate::demo::run(&asked),
-            Verb::Check(asked) => asked.check(),
+            Verb::Check(asked) => asked.run(),
             Verb::Token(asked) => asked.run(),
             Verb::Store(asked) => asked.run(),
             Verb::Audit(asked) => asked.run(),

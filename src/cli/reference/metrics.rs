@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{head, row};
-use crate::domain::{ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
+use crate::domain::{CheckId, ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
 use crate::telemetry::metrics::{Known, Metrics};
 
 #[derive(Default)]
@@ -37,6 +37,7 @@ fn families() -> BTreeMap<String, Family> {
     known.receivers.extend(NoticeId::parse("chat").ok());
     known.clusters.extend(ClusterId::parse("train-a").ok());
     known.drivers.extend(DriverId::parse("vm").ok());
+    known.checks.extend(CheckId::parse("ssh").ok());
     known.principals.insert("ann".to_owned());
     metrics.configured(known, "", Timestamp::default());
     metrics.scrubbed(&[("alerts", 0)], 0);

@@ -1,7 +1,7 @@
 //! `[checks.<id>.dcgm_exporter]`
 
 use super::super::table::Table;
-use super::gpu::Limits;
+use super::gpu::{Condition, Limits};
 
 /// Where dcgm-exporter listens unless it is told otherwise.
 const PORT: u16 = 9400;
@@ -33,7 +33,12 @@ pub enum Unreachable {
 
 impl Default for DcgmExporter {
     fn default() -> Self {
-        Self { port: PORT, path: PATH.to_owned(), unreachable: Unreachable::default(), limits: Limits::default() }
+        Self {
+            port: PORT,
+            path: PATH.to_owned(),
+            unreachable: Unreachable::default(),
+            limits: Limits::usual(&Condition::ALL),
+        }
     }
 }
 
@@ -56,7 +61,10 @@ pub(super) fn read(mut table: Table<'_>) -> Option<DcgmExporter> {
             other => Err(format!("`{other}` is neither inconclusive nor fail")),
         })
     });
-    let limits = Limits::read(&mut table);
+    let limits = Limits::read(&mut table, &Condition::ALL);
+    if limits.is_explicit && limits.conditions.contains(&Condition::GpuCount) && limits.gpus.is_none() {
+        table.wrong("`gpu_count` needs `gpus`: an exporter does not tell how many GPUs there should be");
+    }
     table.finish();
     Some(DcgmExporter {
         port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT),

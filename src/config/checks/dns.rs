@@ -203,3 +203,56 @@ fn answer(text: &str, record: RecordType) -> Result<Wanted, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::reading;
+    use super::*;
+
+    #[test]
+    fn the_node_is_asked_where_no_other_server_is_named() {
+        let server = |text: &str| reading(&format!("name = 'a'\n{text}"), read).0.unwrap().server;
+        assert_eq!(server(""), NameServer::Node(53));
+        assert_eq!(server("server = '{address}'\nport = 5353"), NameServer::Node(5353));
+        assert_eq!(server("server = '[::1]:53'"), NameServer::Fixed("[::1]:53".parse().unwrap()));
+    }
+
+    #[test]
+    fn answers_are_read_into_the_form_in_which_they_are_compared() {
+        let answer = |text: &str, record| match answer(text, record) {
+            Ok(Wanted::Text(text)) => text,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(answer("10.0.0.1", RecordType::A), "10.0.0.1");
+        assert_eq!(answer("{address}", RecordType::A), "Ok(Address)");
+        assert_eq!(answer("2001:DB8:0::1", RecordType::Aaaa), "2001:db8::1");
+        assert_eq!(answer("{name}.Site.", RecordType::Cname), "{name}.site");
+        assert_eq!(answer("0  5 5060 Sip.site.", RecordType::Srv), "0 5 5060 sip.site");
+        assert_eq!(answer("v=1 A", RecordType::Txt), "v=1 A");
+    }
+
+    #[test]
+    fn mistakes_stand_at_their_keys() {
+        for (text, expected) in [
+            ("", "name"),
+            ("name = ''", "name"),
+            ("name = 'a..b'", "name"),
+            ("name = '{address}'", "name"),
+            ("name = 'ä'", "name"),
+            ("name = 'a'\nserver = '10.0.0.1'", "server"),
+            ("name = 'a'\nserver = '10.0.0.1:53'\nport = 53", "port"),
+            ("name = 'a'\nport = 0", "port"),
+            ("name = 'a'\ntype = 'a'", "type"),
+            ("name = 'a'\nrcode = 'OK'", "rcode"),
+            ("name = 'a'\nrcode = 'NXDOMAIN'\nanswers = ['10.0.0.1']", "answers"),
+            ("name = 'a'\nanswers = []", "answers"),
+            ("name = 'a'\nanswers = ['::1']", "answers"),
+            ("name = 'a'\ntype = 'CNAME'\nanswers = ['{address}']", "answers"),
+            ("name = 'a'\ntype = 'SRV'\nanswers = ['0 5 sip.site']", "answers"),
+            ("name = 'a'\nedns = true", "edns"),
+        ] {
+            let (_, mistakes) = reading(text, read);
+            assert_eq!(mistakes.iter().map(|mistake| &*mistake.key).collect::<Vec<_>>(), [expected], "{text}");
+        }
+    }
+}

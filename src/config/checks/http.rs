@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 
 use url::Url;
 
+use super::authorities::{self, Authorities};
 use super::pattern::Pattern;
 use super::tcp::pattern;
-use super::trust::Trust;
 use crate::config::table::{Table, Value};
 
 /// Asks for a page.
@@ -35,8 +35,8 @@ pub struct Http {
 /// What `https` needs besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpTls {
-    /// Who may have signed the certificate.
-    pub trust: Trust,
+    /// Who may have signed the certificate; nothing: whom this machine trusts.
+    pub authorities: Option<Authorities>,
     /// Whom it must name, where that is not the host of the URL.
     pub server_name: Option<String>,
     /// A certificate that is not trusted, or names somebody else, is well.
@@ -214,32 +214,29 @@ fn tls(table: &mut Table<'_>, url: Option<&NodeUrl>) -> Option<Option<HttpTls>> 
         return Some(None);
     }
     let is_insecure = insecure.as_ref().map_or(Some(false), Value::boolean);
-    if is_insecure == Some(true) {
-        for value in [&ca_file].into_iter().flatten() {
-            value.wrong_key("has no effect with `insecure = true`");
-        }
+    if let Some(value) = ca_file.as_ref().filter(|_| is_insecure == Some(true)) {
+        value.wrong_key("has no effect with `insecure = true`");
     }
-    let trust = match (is_insecure, &ca_file, url) {
-        // What the URL's scheme wants is not known, or nobody is trusted: no root is looked for.
-        (None | Some(true), ..) | (_, _, None) => Some(Trust::nobody()),
-        (_, Some(value), _) => value.text().and_then(|_| value.parsed(|path| Trust::file(&value.beside(path)))),
-        (_, None, _) => {
-            let system = Trust::system();
-            if let Err(why) = &system {
-                table.warn(format!("no certificate will be trusted: {why}; `ca_file` names one's own roots"));
-            }
-            Some(system.unwrap_or_else(|_| Trust::nobody()))
+    let authorities = match &ca_file {
+        None => Some(None),
+        Some(value) => {
+            value.text().and_then(|_| value.parsed(|path| Authorities::in_file(&value.beside(path)))).map(Some)
         }
     };
     let server_name = match &server_name {
         None => Some(None),
-        Some(value) => value.parsed(super::trust::server_name).map(Some),
+        Some(value) => value.parsed(authorities::server_name).map(Some),
     };
     let days_left = match &days_left {
         None => Some(None),
         Some(value) => value.number(1..=3650).map(Some),
     };
-    Some(Some(HttpTls { trust: trust?, server_name: server_name?, insecure: is_insecure?, days_left: days_left? }))
+    Some(Some(HttpTls {
+        authorities: authorities?,
+        server_name: server_name?,
+        insecure: is_insecure?,
+        days_left: days_left?,
+    }))
 }
 
 impl NodeUrl {
@@ -285,5 +282,109 @@ impl NodeUrl {
             is_default_port: url.port().is_none(),
             path_and_query,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::reading;
+    use super::*;
+
+    fn url(text: &str) -> NodeUrl {
+        NodeUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_url_is_read_once_with_the_node_as_its_host() {
+        let parts = |text: &str| {
+            let url = url(text);
+            (url.is_https, url.host, url.port, url.is_default_port, url.path_and_query)
+        };
+        use NodeHost::{Address, Name};
+        assert_eq!(parts("http://{address}"), (false, Address, 80, true, "/".to_owned()));
+        assert_eq!(parts("https://{name}/"), (true, Name, 443, true, "/".to_owned()));
+        assert_eq!(parts("https://{address}:443/a"), (true, Address, 443, true, "/a".to_owned()));
+        assert_eq!(
+            parts("HTTP://{address}:9400/metrics?a=b c"),
+            (false, Address, 9400, false, "/metrics?a=b%20c".to_owned())
+        );
+        assert_eq!(parts("http://{name}?x"), (false, Name, 80, true, "/?x".to_owned()));
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for (text, why) in [
+            ("", "no URL"),
+            ("{address}", "no URL"),
+            ("http://", "must be `{address}`"),
+            ("http://10.0.0.1/", "must be `{address}`"),
+            ("http://{host}/", "must be `{address}`"),
+            ("http://x{address}/", "must be `{address}`"),
+            ("http://user@{address}/", "must be `{address}`"),
+            ("http://[{address}]/", "must be `{address}`"),
+            ("http://{address}.site/", "must be the whole host"),
+            ("http://{address}@evil/", "must be the whole host"),
+            ("http://{address}/{name}", "`{name}`: only the host"),
+            ("http://{address}/}", "`}`: only the host"),
+            ("http://{address}:99999/", "is no URL"),
+            ("http://{address}:0/", "port 0"),
+            ("http://{address}:x@y/", "must be `{address}`"),
+            ("http://{address}/#top", "never sent"),
+            ("gopher://{address}/", "neither http nor https"),
+            ("file://{address}/", "neither http nor https"),
+        ] {
+            let found = NodeUrl::parse(text).unwrap_err();
+            assert!(found.contains(why), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_a_class_a_span_or_a_number() {
+        for (text, expected) in [("2xx", 200..=299), ("5xx", 500..=599), ("300-399", 300..=399), ("204-204", 204..=204)]
+        {
+            assert_eq!(status(text), Ok(expected), "{text}");
+        }
+        for text in
+            ["", "200", "6xx", "0xx", "xx", "22xx", "2XX", "299-200", "99-200", "500-600", "200-", "+20-300", "ä-1"]
+        {
+            assert!(status(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused_at_its_place() {
+        let key = |text: &str| {
+            let (http, mistakes) = reading(text, read);
+            assert!(http.is_none() || !mistakes.is_empty(), "{text}");
+            mistakes.first().map(|mistake| format!("{}:{} {}", mistake.line, mistake.column, mistake.key))
+        };
+        let with = |line: &str| format!("url = \"http://{{address}}/\"\n{line}");
+        for (line, expected) in [
+            ("tls_days_left = 7", "2:1 tls_days_left"),
+            ("insecure = true", "2:1 insecure"),
+            ("method = 'PUT'", "2:10 method"),
+            ("method = 'HEAD'\nbody_matches = 'a'", "3:1 body_matches"),
+            ("body_matches = '('", "2:16 body_matches"),
+            ("status = []", "2:10 status"),
+            ("status = [99]", "2:11 status"),
+            ("status = ['ok']", "2:11 status"),
+            ("headers = { 'a b' = 'c' }", "2:13 headers.\"a b\""),
+            ("headers = { Connection = 'close' }", "2:13 headers.Connection"),
+            ("headers = { a = \"b\\nc\" }", "2:17 headers.a"),
+            ("header_matches = { a = '[' }", "2:24 header_matches.a"),
+            ("proxy = 'x'", "2:1 proxy"),
+        ] {
+            assert_eq!(key(&with(line)).as_deref(), Some(expected), "{line}");
+        }
+        assert_eq!(key("url = 'https://{address}/'\ninsecure = true\nca_file = 'a'").as_deref(), Some("3:1 ca_file"));
+        assert_eq!(key("url = 'https://{address}/'\nca_file = '/dev/null'").as_deref(), Some("2:11 ca_file"));
+        assert_eq!(key("url = 'https://{address}/'\nserver_name = 'a b'").as_deref(), Some("2:15 server_name"));
+    }
+
+    #[test]
+    fn the_value_of_a_field_is_never_shown() {
+        let (http, _) = reading("url = 'http://{address}/'\nheaders = { Authorization = 'Bearer s3cret' }", read);
+        let shown = format!("{:?}", http.unwrap());
+        assert!(shown.contains("authorization") && !shown.contains("s3cret"), "{shown}");
     }
 }

@@ -67,3 +67,50 @@ fn read_interval(value: &Value<'_>) -> Option<Duration> {
     }
     Some(interval)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::document::Document;
+    use crate::config::mistake::Mistakes;
+
+    fn load(text: &str) -> Result<Icmp, Vec<String>> {
+        let mistakes = Mistakes::default();
+        let document = Document::new(Path::new("f"), text, &mistakes);
+        let root = document.parse();
+        let icmp = read(Table::root(&document, &root));
+        match mistakes.into_result() {
+            Ok(_) => Ok(icmp.unwrap()),
+            Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        assert_eq!(load(""), Ok(Icmp::default()));
+        let written = "packets = 10\ninterval = '10ms'\nsize = 16\nmax_loss_percent = 0\n";
+        let expected = Icmp { packets: 10, interval: Duration::from_millis(10), size: 16, max_loss_percent: 0 };
+        assert_eq!(load(written), Ok(expected.clone()));
+        assert_eq!(expected.spread(), Duration::from_millis(90));
+    }
+
+    #[test]
+    fn every_mistake_names_its_place_its_key_and_the_reason() {
+        for (text, expected) in [
+            ("packets = 0", "f:1:11: packets: must be a whole number from 1 to 10, not 0"),
+            ("packets = 11", "f:1:11: packets: must be a whole number from 1 to 10, not 11"),
+            ("interval = '9ms'", "f:1:12: interval: must be at least 10ms"),
+            ("size = 15", "f:1:8: size: must be a whole number from 16 to 8972, not 15"),
+            ("size = 8973", "f:1:8: size: must be a whole number from 16 to 8972, not 8973"),
+            ("max_loss_percent = 100", "f:1:20: max_loss_percent: must be a whole number from 0 to 99, not 100"),
+            (
+                "count = 3",
+                "f:1:1: count: is not a known key; known at the top: `packets`, `interval`, `size`, `max_loss_percent`",
+            ),
+        ] {
+            assert_eq!(load(text), Err(vec![expected.to_owned()]), "{text}");
+        }
+    }
+}

@@ -1,8 +1,11 @@
 //! `[checks.<id>]`: which probes run where, how often, and when what they find counts.
 
+pub mod authorities;
 pub mod command;
+pub mod coverage;
 pub mod dcgm_exporter;
 pub mod dns;
+pub mod findings;
 pub mod gpu;
 pub mod http;
 pub mod icmp;
@@ -10,11 +13,14 @@ pub mod nvml;
 pub mod pattern;
 pub mod schedule;
 pub mod tcp;
-pub mod trust;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+pub use authorities::Authorities;
 pub use command::Command;
 pub use dcgm_exporter::DcgmExporter;
 pub use dns::Dns;
@@ -24,7 +30,6 @@ pub use nvml::Nvml;
 pub use pattern::Pattern;
 pub use schedule::{Cron, Schedule};
 pub use tcp::Tcp;
-pub use trust::Trust;
 
 use super::table::{Table, Value};
 use crate::domain::matcher::Matchers;
@@ -76,6 +81,16 @@ impl Probe {
             Self::Nvml(_) => CheckKind::Nvml,
         }
     }
+
+    /// The file that it names and that was read with the configuration.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Http(http) => http.tls.as_ref()?.authorities.as_ref()?.file.as_deref(),
+            Self::Tcp(_) | Self::Icmp(_) | Self::Dns(_) | Self::Command(_) | Self::DcgmExporter(_) | Self::Nvml(_) => {
+                None
+            }
+        }
+    }
 }
 
 /// What all checks share, `[limits.checks]`.
@@ -121,10 +136,10 @@ pub(super) fn read_limits(mut table: Table<'_>) -> ChecksLimits {
 }
 
 /// Every check, and what the engine has to know of it.
-pub(super) fn read(table: Table<'_>) -> (BTreeMap<CheckId, Check>, BTreeMap<CheckId, CheckPolicy>) {
-    let read = table.named(CheckId::parse).into_iter().filter_map(|(id, value)| {
-        let (check, policy) = read_check(&id, value.table()?)?;
-        Some(((id.clone(), check), (id, policy)))
+pub(super) fn read(named: &[(CheckId, Value<'_>)]) -> (BTreeMap<CheckId, Check>, BTreeMap<CheckId, CheckPolicy>) {
+    let read = named.iter().filter_map(|(id, value)| {
+        let (check, policy) = read_check(id, value.table()?)?;
+        Some(((id.clone(), check), (id.clone(), policy)))
     });
     read.unzip()
 }
@@ -180,7 +195,7 @@ fn read_schedule(table: &mut Table<'_>) -> Option<Schedule> {
                 Some(zone) => zone.parsed(schedule::zone)?,
                 None => schedule::utc(),
             };
-            cron.parsed(|text| Cron::parse(text, &zone)).map(Schedule::Cron)
+            cron.parsed(|text| Cron::parse(text, &zone)).map(Box::new).map(Schedule::Cron)
         }
         (Some(_), Some(cron)) => {
             cron.wrong_key("a check runs by `every` or by `cron`, and `every` is there already");

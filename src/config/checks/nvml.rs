@@ -1,11 +1,11 @@
 //! `[checks.<id>.nvml]`
 
 use super::super::table::Table;
-use super::gpu::Limits;
+use super::gpu::{Condition, Limits};
 use crate::domain::InstanceId;
 
 /// Reads this machine's GPUs through NVML.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nvml {
     /// Which instance this machine is; without it the one whose name is the machine's.
     pub instance: Option<InstanceId>,
@@ -13,9 +13,15 @@ pub struct Nvml {
     pub limits: Limits,
 }
 
+impl Default for Nvml {
+    fn default() -> Self {
+        Self { instance: None, limits: Limits::usual(&Condition::NVML) }
+    }
+}
+
 pub(super) fn read(mut table: Table<'_>) -> Option<Nvml> {
     let instance = table.take("instance").and_then(|value| value.parsed(InstanceId::parse));
-    let limits = Limits::read(&mut table);
+    let limits = Limits::read(&mut table, &Condition::NVML);
     table.finish();
     Some(Nvml { instance, limits })
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// How much memory one may need once compiled.
-const COMPILED_BYTES: usize = 1 << 20;
+/// How much memory one may need once compiled: the time that it takes grows with this and with the bytes that it reads.
+const COMPILED_BYTES: usize = 256 << 10;
 
 /// A regular expression that may match anywhere; `^` and `$` anchor it. The crate `regex` takes time linear in what it reads, whatever
 /// the expression and the bytes are.

@@ -22,7 +22,7 @@ pub enum Schedule {
     /// Each instance once in this time, all of them spread over it.
     Every(Duration),
     /// At these times, all instances in turn.
-    Cron(Cron),
+    Cron(Box<Cron>),
 }
 
 /// A line of crontab without its command, and the zone whose clocks it is about.

@@ -30,3 +30,28 @@ pub(super) fn pattern(value: Option<Value<'_>>) -> Option<Option<Pattern>> {
     value.text()?;
     value.parsed(Pattern::parse).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::reading;
+    use super::*;
+
+    #[test]
+    fn a_port_is_needed_and_a_banner_must_be_an_expression() {
+        let (tcp, mistakes) = reading("port = 22\nbanner = '^SSH-2'", read);
+        assert_eq!((tcp.unwrap().port, mistakes.len()), (22, 0));
+        for (text, key) in [
+            ("", "port"),
+            ("port = 0", "port"),
+            ("port = 65536", "port"),
+            ("port = '22'", "port"),
+            ("port = 22\nbanner = '('", "banner"),
+            ("port = 22\nbanner = ''", "banner"),
+            ("port = 22\nbanner = '\\w{900}'", "banner"),
+            ("port = 22\ntls = true", "tls"),
+        ] {
+            let (_, mistakes) = reading(text, read);
+            assert_eq!(mistakes.iter().map(|mistake| &*mistake.key).collect::<Vec<_>>(), [key], "{text}");
+        }
+    }
+}

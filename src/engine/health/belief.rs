@@ -122,15 +122,15 @@ pub fn ripen(condition: &Condition, policy: &CheckPolicy, fault: bool, now: Time
     next
 }
 
+/// Whether it found something about the node as a whole.
+fn blames_the_node(reading: &Reading) -> bool {
+    reading.findings.iter().any(|finding| finding.device.is_empty())
+}
+
 /// Whether something was found that is not believed, and counts.
 pub fn is_counting(condition: &Condition) -> bool {
     let is_seen = |standing: &Standing| standing.trust != Trust::Believed && standing.seen > 0;
     condition.fails.is_some() || condition.standing.iter().any(is_seen)
-}
-
-/// Whether it found something about the node as a whole.
-fn blames_the_node(reading: &Reading) -> bool {
-    reading.findings.iter().any(|finding| finding.device.is_empty())
 }
 
 fn is_in(reading: &Reading, finding: &Finding) -> bool {
@@ -182,9 +182,9 @@ impl Next {
         }
         // A node that fails in another way than before is still the same failure: no row of PASS goes on over it, and that
         // other way is what stands.
-        let is_another_way = blames_the_node(reading);
+        let is_whole = blames_the_node(reading);
         self.condition.standing.retain_mut(|standing| {
-            let is_other = is_another_way && standing.finding.device.is_empty() && !is_in(reading, &standing.finding);
+            let is_other = is_whole && standing.finding.device.is_empty() && !is_in(reading, &standing.finding);
             if is_other {
                 standing.missed = 0;
                 if standing.trust != Trust::Believed {

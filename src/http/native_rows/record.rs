@@ -4,7 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Pairs, time};
-use crate::domain::{self, AlertId, ClusterId, DriverId, HostId, InstanceId, Record, RemediationId, RuleId, SourceId};
+use crate::domain::{
+    self, AlertId, ClusterId, DriverId, HostId, InstanceId, Record, RemediationId, RuleId, RunId, SourceId,
+};
 use crate::http::Shown;
 use crate::http::openapi::words;
 
@@ -61,9 +63,12 @@ pub(in crate::http) struct Remediation<'a> {
     rule: Option<&'a RuleId>,
     #[schema(value_type = words::AutoResolve)]
     auto_resolve: &'static str,
-    /// The alert that opened it.
+    /// The alert that opened it; nothing where only checks did.
     #[schema(required = true, value_type = Option<words::Id>)]
     opened_by: Option<AlertId>,
+    /// The first run of a check whose finding is linked to it.
+    #[schema(required = true, value_type = Option<words::Id>)]
+    opened_by_run: Option<RunId>,
     /// The id that the client gave it.
     #[schema(required = true)]
     alias: Option<&'a str>,
@@ -114,6 +119,7 @@ impl<'a> Remediation<'a> {
             rule: row.rule.as_ref(),
             auto_resolve: row.auto_resolve.as_str(),
             opened_by: row.opened_by,
+            opened_by_run: row.opened_by_run,
             alias: row.alias.as_deref(),
             raised_at: time(row.raised_at),
             clear_since: time(row.clear_since),

@@ -104,8 +104,7 @@ impl Remediation {
             start_time: row.started_at.map(Shown),
             end_time: row.ended_at.map(Shown),
             error_message: row.failure.as_ref().map(|why| format!("{}: {}", why.code.as_str(), why.detail)),
-            // There are no active checks yet.
-            active_health_check_run_id: None,
+            active_health_check_run_id: row.opened_by_run.map(|run| run.to_string()),
             passive_health_check_event_id: row.opened_by,
             linked_alerts: None,
         }

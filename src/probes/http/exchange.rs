@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::blame::Trouble;
+use super::super::tls;
 use crate::clock::Stopwatch;
 
 /// How much of a body is read, in bytes. A longer one is cut.
@@ -78,15 +79,20 @@ async fn read(body: &mut Incoming, answer: &mut Answer) -> Result<(), Trouble> {
 }
 
 fn trouble(error: &hyper::Error) -> Trouble {
+    let mut said = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            return match cause.raw_os_error() {
-                Some(_) => Trouble::of("asking", cause),
-                None => Trouble::node("protocol", format!("{error}: {cause}")),
-            };
+        match cause.downcast_ref::<io::Error>() {
+            Some(cause) if cause.raw_os_error().is_some() || tls::inner(cause).is_some() => {
+                return tls::trouble("asking", cause);
+            }
+            // hyper says it so as well where it makes nothing of what came.
+            Some(_) | None => said = format!("{said}: {cause}"),
         }
         source = cause.source();
     }
-    Trouble::node("protocol", error.to_string())
+    match error.is_user() {
+        true => Trouble::Ours(format!("the request cannot be sent: {said}")),
+        false => Trouble::node("protocol", format!("no HTTP: {said}")),
+    }
 }

@@ -153,10 +153,9 @@ impl<T> Ledger<T> {
         }
         let run = self.runs.get(&key)?;
         let (to, token, size) = (run.order.to, run.token, run.order.size);
-        // No target can have all numbers out: there are far fewer runs than that.
-        while self.out.contains_key(&(to, self.seq)) {
-            self.seq = self.seq.wrapping_add(1);
-        }
+        // A number that is out to this node is not given again.
+        let mut numbers = (0..=u16::MAX).map(|ahead| self.seq.wrapping_add(ahead));
+        self.seq = numbers.find(|seq| !self.out.contains_key(&(to, *seq)))?;
         Some(Departure { run: key, to, echo: Echo { id: self.id, seq: self.seq, token }, size })
     }
 

@@ -3,7 +3,9 @@
 //! It starts with the first run, and again where it ended. Requests leave in bursts, and after each burst all that came back
 //! is read, so that the kernel's buffer holds no more than the answers to what is on its way.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,9 +44,6 @@ pub enum Trouble {
     /// The socket failed while the run was under way.
     #[error("our own socket failed while waiting for the answer")]
     Socket,
-    /// There is no randomness.
-    #[error("no random token: {0}")]
-    Token(getrandom::Error),
     /// The task ended in the middle of the run.
     #[error("the pinger ended in the middle of it")]
     Ended,
@@ -54,6 +53,10 @@ pub enum Trouble {
 #[derive(Debug, Default)]
 pub struct Pinger {
     orders: Mutex<Option<mpsc::Sender<Asked>>>,
+    /// Counted tokens would do to tell runs apart; hashed with a secret, nobody can guess the next one either, and the kernel
+    /// need not be asked for each.
+    tokens: AtomicU64,
+    secret: RandomState,
 }
 
 type Waiter = oneshot::Sender<Result<Echoes, Trouble>>;
@@ -68,26 +71,29 @@ struct Asked {
 impl Pinger {
     /// One run. It is over within the order's timeout, give or take what the task is late.
     pub async fn ping(&self, order: Order) -> Result<Echoes, Trouble> {
-        let token = getrandom::u64().map_err(Trouble::Token)?;
+        let token = self.token();
         let (waiter, result) = oneshot::channel();
-        self.orders()?.send(Asked { order, token, waiter }).await.map_err(|_| Trouble::Ended)?;
+        self.orders().send(Asked { order, token, waiter }).await.map_err(|_| Trouble::Ended)?;
         result.await.unwrap_or(Err(Trouble::Ended))
     }
 
-    fn orders(&self) -> Result<mpsc::Sender<Asked>, Trouble> {
+    fn token(&self) -> u64 {
+        self.secret.hash_one(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn orders(&self) -> mpsc::Sender<Asked> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(orders) = orders.as_ref().filter(|orders| !orders.is_closed()) {
-            return Ok(orders.clone());
+            return orders.clone();
         }
-        let seed = getrandom::u32().map_err(Trouble::Token)?;
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(work(receiver, seed));
-        Ok(orders.insert(sender).clone())
+        tokio::spawn(work(receiver, self.token()));
+        orders.insert(sender).clone()
     }
 }
 
 /// Works until nobody can ask any more.
-async fn work(mut orders: mpsc::Receiver<Asked>, seed: u32) {
+async fn work(mut orders: mpsc::Receiver<Asked>, seed: u64) {
     let watch = Stopwatch::start();
     let (id, seq) = ((seed >> 16) as u16, seed as u16);
     let mut lanes = [Lane::new(Family::V4, id, seq), Lane::new(Family::V6, id, seq)];

@@ -36,7 +36,7 @@ pub enum CannotOpen {
     /// Neither kind is allowed.
     #[error(
         "this process may not ping: widen the sysctl `net.ipv4.ping_group_range` to its group, or give the service \
-         `AmbientCapabilities=CAP_NET_RAW`"
+         `AmbientCapabilities=CAP_NET_RAW` (the drop-in icmp.conf)"
     )]
     NotAllowed,
     /// Something else.
@@ -104,6 +104,11 @@ impl Socket {
         let _ = self.fd.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         Ok(())
     }
+}
+
+/// Whether this process may have one, of either kind.
+pub fn may_open(family: Family) -> bool {
+    [SocketType::RAW, SocketType::DGRAM].into_iter().any(|kind| create(family, kind).is_ok())
 }
 
 fn create(family: Family, kind: SocketType) -> Result<OwnedFd, Errno> {

@@ -1,9 +1,9 @@
 //! The process that asks NVML: one question, one line of JSON, and it is gone.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
 use nvml_wrapper::enum_wrappers::device::{EccCounter, MemoryError, TemperatureSensor};
+use nvml_wrapper::enum_wrappers::nv_link::ErrorCounter;
 use nvml_wrapper::enums::device::SampleValue;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::structs::device::FieldId;
@@ -12,6 +12,7 @@ use nvml_wrapper::{Device, Nvml};
 use serde::{Deserialize, Serialize};
 
 use super::super::gpu::Gpu;
+use super::super::links::LinkErrors;
 
 /// The hidden verb of the binary that runs this.
 pub const VERB: &str = "nvml-probe";
@@ -84,7 +85,6 @@ fn silent(index: u32) -> Gpu {
 fn of(device: &Device<'_>, index: u32) -> Gpu {
     let Ok(uuid) = device.uuid() else { return silent(index) };
     let temperature = device.temperature(TemperatureSensor::Gpu);
-    let last_xids = BTreeSet::new();
     Gpu {
         device: uuid.into(),
         // What every GPU can tell that is not lost.
@@ -96,7 +96,7 @@ fn of(device: &Device<'_>, index: u32) -> Gpu {
         row_remap_pending: field(device, field_id::NVML_FI_DEV_REMAPPED_PENDING).map(|value| value > 0),
         recovery_action: field(device, field_id::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)
             .and_then(|action| u32::try_from(action).ok()),
-        last_xids,
+        link_errors: link_errors(device),
         links_up: links_up(device),
         ..Gpu::default()
     }
@@ -117,4 +117,17 @@ fn links_up(device: &Device<'_>) -> Option<u32> {
     let states: Vec<bool> = (0..LINKS).map_while(|link| device.link_wrapper_for(link).is_active().ok()).collect();
     let up = states.iter().filter(|is_active| **is_active).count();
     (!states.is_empty()).then(|| u32::try_from(up).unwrap_or(LINKS))
+}
+
+/// Nothing where no link counts.
+fn link_errors(device: &Device<'_>) -> Option<LinkErrors> {
+    let sum = |counter: ErrorCounter| {
+        let counts = (0..LINKS).filter_map(|link| device.link_wrapper_for(link).error_counter(counter).ok());
+        counts.reduce(u64::saturating_add)
+    };
+    let crc =
+        [ErrorCounter::DlCrcFlit, ErrorCounter::DlCrcData].into_iter().filter_map(sum).reduce(u64::saturating_add);
+    let (replay, recovery) = (sum(ErrorCounter::DlReplay), sum(ErrorCounter::DlRecovery));
+    crc.or(replay).or(recovery)?;
+    Some(LinkErrors { crc: crc.unwrap_or(0), replay: replay.unwrap_or(0), recovery: recovery.unwrap_or(0) })
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod alerts;
+mod checks;
 mod conditions;
 mod configuration;
 pub mod connections;
@@ -24,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use crate::domain::{ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
+use crate::domain::{CheckId, ClusterId, DiscoveryId, DriverId, NoticeId, RuleId, SourceId, Timestamp};
 pub use alerts::Taken;
 use families::Families;
 pub use inventory::Fetched;
@@ -36,6 +37,7 @@ pub struct Metrics {
     configuration: configuration::Configuration,
     alerts: alerts::Alerts,
     rules: rules::Rules,
+    checks: checks::Checks,
     conditions: conditions::Conditions,
     inventory: inventory::Inventory,
     remediations: remediations::Remediations,
@@ -64,6 +66,8 @@ pub struct Known {
     pub rules: BTreeSet<RuleId>,
     /// `[drivers.<id>]`
     pub drivers: BTreeSet<DriverId>,
+    /// `[checks.<id>]`
+    pub checks: BTreeSet<CheckId>,
     /// `[notices.<id>]`
     pub receivers: BTreeSet<NoticeId>,
     /// `[tokens.<name>]` and `[clients.<name>]`
@@ -90,6 +94,7 @@ impl Metrics {
             configuration: configuration::Configuration::register(&families)?,
             alerts: alerts::Alerts::register(&families)?,
             rules: rules::Rules::register(&families)?,
+            checks: checks::Checks::register(&families)?,
             conditions: conditions::Conditions::register(&families)?,
             inventory: inventory::Inventory::register(&families)?,
             remediations: remediations::Remediations::register(&families)?,
@@ -115,6 +120,7 @@ impl Metrics {
         self.rules.follow(&known.rules, &next.rules);
         self.remediations.follow(&known.clusters, &next.clusters);
         self.drivers.follow(&known.drivers, &next.drivers);
+        self.checks.follow(&known.checks, &next.checks);
         self.receivers.follow(&known.receivers, &next.receivers);
         self.access.follow(&known.principals, &next.principals);
         *known = next;

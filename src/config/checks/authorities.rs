@@ -1,8 +1,8 @@
-//! Who may have signed a node's certificate.
+//! Who may have signed a node's certificate. The file is read with the configuration, so that a mistake in it is one of the configuration.
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -15,35 +15,29 @@ const LARGEST_BYTES: u64 = 4 << 20;
 
 /// Certificates of authorities. Two with the same certificates are the same.
 #[derive(Clone)]
-pub struct Trust {
-    roots: Arc<[CertificateDer<'static>]>,
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+pub struct Authorities {
+    /// The file that they are from; nothing for the machine's own.
+    pub file: Option<PathBuf>,
+    roots: Vec<CertificateDer<'static>>,
+    verifier: Arc<WebPkiServerVerifier>,
 }
 
-impl Trust {
-    /// No authority.
-    pub fn nobody() -> Self {
-        Self { roots: Arc::new([]), verifier: None }
-    }
-
-    /// The authorities that this machine trusts, as they are now.
+impl Authorities {
+    /// Those that this machine trusts, as they are now. It reads files, and takes its time for it.
     ///
     /// # Errors
     /// In words: there is none.
-    pub fn system() -> Result<Self, String> {
+    pub fn of_this_machine() -> Result<Self, String> {
         let found = rustls_native_certs::load_native_certs();
         let why = found.errors.first().map_or_else(|| "this machine has no roots".to_owned(), ToString::to_string);
-        let mut roots = found.certs;
-        // The order of a folder says nothing.
-        roots.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
-        Self::of(roots, true).map_err(|_| why)
+        Self::of(None, found.certs).map_err(|_| why)
     }
 
-    /// The authorities in a file in PEM.
+    /// Those in a file in PEM.
     ///
     /// # Errors
     /// In words: it cannot be read, or holds something else.
-    pub fn file(path: &Path) -> Result<Self, String> {
+    pub fn in_file(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let meta = fs::metadata(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         if !meta.is_file() || meta.len() > LARGEST_BYTES {
@@ -52,15 +46,15 @@ impl Trust {
         let text = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let roots = read.map_err(|error| format!("{shown} is no PEM: {error}"))?;
-        Self::of(roots, false).map_err(|why| format!("{shown} {why}"))
+        Self::of(Some(path), roots).map_err(|why| format!("{shown} {why}"))
     }
 
-    /// Of certificates that are no authorities, `lenient` passes over; a bundle of a distribution may hold odd ones.
-    fn of(roots: Vec<CertificateDer<'static>>, lenient: bool) -> Result<Self, String> {
+    fn of(file: Option<&Path>, roots: Vec<CertificateDer<'static>>) -> Result<Self, String> {
         let mut store = RootCertStore::empty();
         for root in &roots {
             match store.add(root.clone()) {
-                Err(error) if !lenient => return Err(format!("holds no usable authority: {error}")),
+                Err(error) if file.is_some() => return Err(format!("holds no usable authority: {error}")),
+                // The bundle of a distribution may hold odd ones, which are nobody's mistake.
                 Ok(()) | Err(_) => {}
             }
         }
@@ -70,12 +64,12 @@ impl Trust {
         let provider = Arc::new(crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
         let verifier = verifier.map_err(|error| format!("cannot be used: {error}"))?;
-        Ok(Self { roots: roots.into(), verifier: Some(verifier) })
+        Ok(Self { file: file.map(Path::to_owned), roots, verifier })
     }
 
-    /// What judges a certificate; nothing where nobody is trusted.
-    pub fn verifier(&self) -> Option<&WebPkiServerVerifier> {
-        self.verifier.as_deref()
+    /// What judges a certificate.
+    pub fn verifier(&self) -> &WebPkiServerVerifier {
+        &self.verifier
     }
 }
 
@@ -87,16 +81,16 @@ pub(super) fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
-impl fmt::Debug for Trust {
+impl fmt::Debug for Authorities {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} authorities", self.roots.len())
+        write!(out, "{} authorities of {:?}", self.roots.len(), self.file)
     }
 }
 
-impl PartialEq for Trust {
+impl PartialEq for Authorities {
     fn eq(&self, other: &Self) -> bool {
-        self.roots == other.roots
+        (&self.file, &self.roots) == (&other.file, &other.roots)
     }
 }
 
-impl Eq for Trust {}
+impl Eq for Authorities {}

@@ -1,0 +1,158 @@
+//! Active checks: has the prober follow the configuration, reports what runs come to, and has some run on demand.
+//!
+//! Runs are reported in batches, as many as came while the batch before was on its way to disk. Where nothing is taken for
+//! long, the oldest are given up and counted: what the next ones say is worth more.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::effects::Hands;
+use crate::config::Config;
+use crate::domain::{CheckId, InstanceId, Probed};
+use crate::engine::Input;
+use crate::probes::board::Planned;
+use crate::probes::runner::{self, NoRun, Order, Plan, Watcher, Which};
+use crate::probes::{Prober, Target};
+use crate::telemetry::metrics::Metrics;
+use crate::writer::{Cause, Unavailable};
+
+/// How many runs one input carries at most.
+const BATCH: usize = 256;
+
+/// How long a batch is gathered: a node is not dead for longer than that without us knowing.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How many runs wait to be reported at most.
+const KEPT: usize = 16_384;
+
+/// How many requests to run something may wait.
+const ORDERS: usize = 256;
+
+/// The way to the prober, for everybody who wants something run now.
+#[derive(Clone, Debug)]
+pub struct Probing(mpsc::Sender<Order>);
+
+impl Probing {
+    /// The way, and its other end.
+    pub fn new() -> (Self, mpsc::Receiver<Order>) {
+        let (orders, taken) = mpsc::channel(ORDERS);
+        (Self(orders), taken)
+    }
+
+    /// Runs checks of an instance now, and gives back what they come to, without reporting it.
+    ///
+    /// # Errors
+    /// Nothing was run.
+    pub async fn observe(&self, instance: InstanceId, which: Which) -> Result<Vec<Probed>, NoRun> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Order::Now(instance, which, reply)).await.map_err(|_| NoRun::Stopping)?;
+        answer.await.unwrap_or(Err(NoRun::Stopping))
+    }
+
+    async fn plan(&self, config: &Config) {
+        // Its end is the daemon's.
+        let _ = self.0.send(Order::Plan(plan(config), config.checks_limits.concurrency)).await;
+    }
+}
+
+/// What the configuration wants run: every check with the instances that it selects.
+fn plan(config: &Config) -> Plan {
+    let targets: Vec<Arc<Target>> = config.instances.iter().map(Target::of).map(Arc::new).collect();
+    let checks = config.checks.iter().filter_map(|(id, check)| Some((id, check, config.settings.checks.get(id)?)));
+    checks
+        .map(|(id, check, policy)| {
+            let planned = Planned { id: id.clone(), check: check.clone(), failures_before: policy.failures_before };
+            let selected = config.instances.iter().zip(&targets).filter(|(instance, _)| policy.selects(instance));
+            (Arc::new(planned), selected.map(|(_, target)| Arc::clone(target)).collect())
+        })
+        .collect()
+}
+
+/// Runs what the configuration in force says, until the daemon ends.
+pub async fn follow(hands: Arc<Hands>, orders: mpsc::Receiver<Order>) {
+    let reports =
+        Arc::new(Reports { metrics: Arc::clone(&hands.metrics), runs: Mutex::default(), came: Notify::new() });
+    let watcher: Arc<dyn Watcher> = Arc::<Reports>::clone(&reports);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(runner::run(Arc::new(Prober::default()), Arc::clone(&hands.clock), watcher, orders));
+    tasks.spawn(report(Arc::clone(&hands), reports));
+    let mut config = hands.config.clone();
+    loop {
+        let wanted = config.borrow_and_update().clone();
+        hands.probing.plan(&wanted).await;
+        tokio::select! {
+            changed = config.changed() => if changed.is_err() {
+                // The daemon is going.
+                return std::future::pending().await;
+            },
+            // Neither of them ends by itself; its panic is ours.
+            Some(Err(error)) = tasks.join_next() => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Hands runs over to the writer, until the daemon ends.
+async fn report(hands: Arc<Hands>, reports: Arc<Reports>) {
+    loop {
+        let runs = reports.take();
+        if runs.is_empty() {
+            reports.came.notified().await;
+            sleep(GATHER).await;
+            continue;
+        }
+        let input = Input::Probed { runs, on_demand: false };
+        if hands.inlet.report(Cause::of("checks"), input).await == Err(Unavailable::Stopping) {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Runs that are over and not reported yet.
+struct Reports {
+    metrics: Arc<Metrics>,
+    runs: Mutex<VecDeque<Probed>>,
+    came: Notify,
+}
+
+impl Reports {
+    fn take(&self) -> Vec<Probed> {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = runs.len().min(BATCH);
+        runs.drain(..n).collect()
+    }
+}
+
+impl Watcher for Reports {
+    fn began(&self, late: Duration) {
+        self.metrics.check_began(late);
+    }
+
+    fn ended(&self, planned: &Planned, run: Probed, took: Duration, is_planned: bool) {
+        self.metrics.check_ended(&run.check, planned.check.probe.kind(), run.observation.verdict, took);
+        if !is_planned {
+            return;
+        }
+        let given_up = {
+            let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.push_back(run);
+            if runs.len() > KEPT { runs.pop_front() } else { None }
+        };
+        if let Some(given_up) = given_up {
+            self.metrics.check_unreported(&given_up.check);
+        }
+        self.came.notify_one();
+    }
+
+    fn skipped(&self, check: &CheckId) {
+        self.metrics.check_overrun(check);
+    }
+
+    fn stands(&self, planned: usize, running: usize) {
+        self.metrics.set_checks(planned, running);
+    }
+}
