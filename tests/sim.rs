@@ -17,7 +17,7 @@ use sim::script::Script;
 use sim::shrink::shrink;
 use sim::tally::Tally;
 
-/// What fits into some 60 s of a debug build on two idle cores; the rate is printed.
+/// What fits into some 90 s of a debug build on two idle cores; the rate is printed.
 const TURNS: u64 = 1_000_000;
 /// A sabotage that is not found within so many turns fails.
 const FIND_WITHIN: u64 = 100_000;

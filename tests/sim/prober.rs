@@ -348,7 +348,13 @@ impl World {
         let mut known = self.known();
         if runs.is_empty() {
             let mut suspects = suspects(&known);
-            opened.iter().for_each(|((_, node), _)| suspects |= self.bit(node));
+            // A node of which something else was believed already does not count: it failed before.
+            for (change, _, before) in written {
+                let (Change::Condition(row), Some(Change::Condition(before))) = (change, before) else { continue };
+                if row.belief == Belief::Failing && before.belief != Belief::Failing {
+                    suspects |= self.bit(&row.instance_id);
+                }
+            }
             let fault = if is_many(suspects, nodes(&known)) { suspects.count_ones() } else { 0 };
             opened.iter().try_for_each(|(pair, what)| self.check_believed(pair, what, fault))?;
             return closed.iter().try_for_each(|(pair, what)| self.check_cleared(pair, what, written));
