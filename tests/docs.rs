@@ -33,7 +33,8 @@ const FRAME: [(&str, &str); 4] = [
         "remedyd.toml",
         "storage.path = 'data'\nauth.tokens_file = 'tokens.toml'\ninventory.files = ['inventory.d/*.toml']\n\
          inventory.file_sd = ['sd.d/*.json']\n\
-         policy.rules = ['rules.d/*.toml']\nclusters.train-a.act = 'rehearse'\ndrivers.rehearse.dry_run = {}\n",
+         policy.rules = ['rules.d/*.toml']\nclusters.train-a.act = 'rehearse'\ndrivers.rehearse.dry_run = {}\n\
+         checks.page.tcp.port = 80\n",
     ),
     ("inventory.d/a.toml", "instances.i-7.cluster = 'train-a'\n"),
     ("rules.d/a.toml", ""),
@@ -69,6 +70,13 @@ fn every_configuration_that_is_shown_loads() {
                 let mut table: toml::Table = frame.replace("ZEROS", &"0".repeat(64)).parse().unwrap();
                 if file == file_of(&fragment) {
                     merge(&mut table, fragment.clone());
+                }
+                // A check is nothing without the table of its kind, which the page shows by itself.
+                for check in table.get_mut("checks").and_then(toml::Value::as_table_mut).into_iter().flatten() {
+                    let check = check.1.as_table_mut().unwrap();
+                    if !check.values().any(toml::Value::is_table) {
+                        check.insert("tcp".to_owned(), toml::toml! { port = 22 }.into());
+                    }
                 }
                 let path = folder.path().join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();

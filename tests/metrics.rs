@@ -90,6 +90,7 @@ fn promtool_accepts_a_live_scrape_with_every_family_in_it() {
     let receiver = format!("[notices.chat.webhook]\nurl = \"http://{}/\"", site.at(9));
     site.append(MAIN, &receiver);
     site.append(MAIN, &format!("[inventory.http_sd.netbox]\nurl = \"http://{}/\"", site.at(9)));
+    site.append(MAIN, "[checks.ssh]\nevery = \"1h\"\n[checks.ssh.tcp]\nport = 22");
     let daemon = Daemon::start(&site);
     // Traffic of every kind: alerts, letters, a repair, a rejection, a hold, refusals.
     for body in fixtures::genuine().iter().chain(&fixtures::handwritten()) {

@@ -49,6 +49,18 @@ fn without(key: &Key) -> String {
     }
 }
 
+/// Keys that leave others of their table without effect, so that one example cannot show both.
+const BESIDE_NONE: [&str; 8] = [
+    "checks.<name>.cron",
+    "checks.<name>.zone",
+    "checks.<name>.http.method",
+    "checks.<name>.http.insecure",
+    "checks.<name>.dns.server",
+    "checks.<name>.dns.rcode",
+    "checks.<name>.dcgm_exporter.conditions",
+    "checks.<name>.nvml.conditions",
+];
+
 /// The table as somebody might write it, with a name for each that is theirs to choose.
 fn example(table: &str, keys: &[&Key]) -> String {
     let name = match table.split('.').next() {
@@ -57,13 +69,14 @@ fn example(table: &str, keys: &[&Key]) -> String {
         Some("drivers") if table.ends_with("command") => "vm",
         Some("drivers") => "rehearse",
         Some("notices") => "chat",
+        Some("checks") => "ssh",
         Some("rules") => "gpu-fell-off-bus",
         Some("instances") => "i-7",
         Some("clients") => "ci",
         _ => "ann",
     };
     let mut text = format!("[{}]\n", table.replace("<name>", name).replace("<id>", name));
-    for key in keys {
+    for key in keys.iter().filter(|key| !BESIDE_NONE.contains(&key.path)) {
         let (_, own) = key.table_and_name();
         text.push_str(&format!("{} = {}\n", own.replace("<kind>", "rack"), key.example));
     }

@@ -40,15 +40,14 @@ fn evidence(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> BTreeMap<Sou
     wanted
 }
 
-/// The checks whose findings are linked, as far as they can be run.
+/// The checks whose findings are linked. One that cannot be run any more says nothing, and so is no evidence either.
 fn checks(turn: &Turn<'_>, row: &Remediation, only_open: bool) -> Option<ChecksOf> {
     let links = turn.memory().remediations().get(&row.id).map_or(&[][..], |record| record.links.as_slice());
     let linked = links
         .iter()
         .filter(|link| link.source.as_str() == check::SOURCE && (!only_open || link.cleared_at.is_none()))
         // An alert of a check is called as the check is.
-        .filter_map(|link| CheckId::parse(&link.alert_name).ok())
-        .filter(|check| turn.settings().checks.contains_key(check));
+        .filter_map(|link| CheckId::parse(&link.alert_name).ok());
     let checks: BTreeSet<CheckId> = linked.collect();
     (!checks.is_empty()).then(|| ChecksOf { instance_id: row.instance_id().clone(), checks })
 }

@@ -10,7 +10,6 @@ use super::super::said::Said;
 use super::super::turn::Turn;
 use super::act::QUESTION;
 use super::{checks, evidence, fail};
-use crate::domain::check;
 use crate::domain::{
     Attempt, DueWhy, FailureCode, Instance, Remediation, RemediationId, State, Step, Target, Timestamp, Trigger,
 };
@@ -49,12 +48,6 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
         true => (evidence(turn, &row, true), checks(turn, &row, true)),
         false => Default::default(),
     };
-    if wanted.is_empty() && checks.is_none() && needs_validation(turn, &row) && hangs_on_checks(turn, id) {
-        let now = turn.now();
-        amend(turn, id, |row| row.validating_since = row.validating_since.or(Some(now)));
-        let why = "its evidence could not be confirmed: its checks left the configuration".to_owned();
-        return doubt(turn, id, why);
-    }
     if !wanted.is_empty() || checks.is_some() {
         let look = Look { remediation_id: id, purpose: LookPurpose::Validate, wanted, checks };
         let effect = turn.want(EffectKind::Look(look));
@@ -73,13 +66,6 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId, may_start: Result<(), Strin
 fn needs_validation(turn: &Turn<'_>, row: &Remediation) -> bool {
     let is_fresh = row.validated_at.is_some_and(|at| turn.now().since(at) <= turn.settings().policy.max_evidence_age);
     row.trigger == Trigger::Automated && !is_fresh
-}
-
-/// Whether nothing but findings of checks speaks for it.
-fn hangs_on_checks(turn: &Turn<'_>, id: RemediationId) -> bool {
-    let links = turn.memory().remediations().get(&id).map_or(&[][..], |record| record.links.as_slice());
-    let mut open = links.iter().filter(|link| link.cleared_at.is_none()).peekable();
-    open.peek().is_some() && open.all(|link| link.source.as_str() == check::SOURCE)
 }
 
 /// What the sources said about the evidence. True: it stands, and the repair may be tried to start at once.
