@@ -32,8 +32,17 @@ for = \"0s\"
 /// Nodes `i-0`, `i-1` and so on, all of them listening, and the folder of a daemon that probes them. What is clear resolves
 /// itself after two seconds.
 pub fn fleet(nodes: usize) -> (Site, Vec<Listener>) {
+    fleet_at(&addresses(nodes))
+}
+
+/// So many addresses for nodes.
+pub fn addresses(nodes: usize) -> Vec<IpAddr> {
+    (0..nodes).map(|_| IpAddr::V4(address_of_its_own())).collect()
+}
+
+/// The same at these addresses, which are few: whoever needs many fleets has them one after the other.
+pub fn fleet_at(addresses: &[IpAddr]) -> (Site, Vec<Listener>) {
     let site = Site::webhook_only();
-    let addresses: Vec<IpAddr> = (0..nodes).map(|_| IpAddr::V4(address_of_its_own())).collect();
     let mut inventory = String::new();
     for (n, address) in addresses.iter().enumerate() {
         let rest = format!("cluster = \"train-a\"\nhost = \"h-{n}\"\naddresses = [\"{address}\"]");
@@ -43,7 +52,7 @@ pub fn fleet(nodes: usize) -> (Site, Vec<Listener>) {
     site.append(MAIN, SSH);
     site.write("config/rules.d/90-at-once.toml", AT_ONCE);
     site.policy(&[("compact_ttl", "2s"), ("cooldown", "0s"), ("settle", "0s")]);
-    (site, addresses.into_iter().map(|address| Listener::open(SocketAddr::new(address, PORT))).collect())
+    (site, addresses.iter().map(|address| Listener::open(SocketAddr::new(*address, PORT))).collect())
 }
 
 /// How many runs of a check ended so, since this daemon began.
