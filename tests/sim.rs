@@ -17,23 +17,28 @@ use sim::script::Script;
 use sim::shrink::shrink;
 use sim::tally::Tally;
 
-/// What fits into some 45 s of a debug build on two idle cores; the rate is printed.
+/// What fits into some 90 s of a debug build on two idle cores; the rate is printed.
 const TURNS: u64 = 1_000_000;
 /// A sabotage that is not found within so many turns fails.
 const FIND_WITHIN: u64 = 100_000;
 const THREADS: usize = 2;
 /// A run in which one of these is rare proves little.
-const MUST_TRY: [&str; 18] = [
+const MUST_TRY: [&str; 23] = [
     "acts",
     "Alertmanager restarts",
     "approve",
     "cancel",
     "create",
+    "faults of the prober",
+    "findings believed",
+    "findings cleared",
     "hold",
     "kills",
+    "looks with checks",
     "messages",
     "pause",
     "power cuts",
+    "prober faults",
     "Prometheus outages",
     "races",
     "rehearsals",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use remedyd::domain::{Identity, Timestamp};
+use remedyd::domain::{Identity, Timestamp, Verdict};
 use remedyd::engine::{Delivery, Effect, EffectKind, Input, LookPurpose, Sighting};
 
 use super::daemon::Ack;
@@ -351,14 +351,19 @@ impl World {
             .peers
             .iter()
             .any(|peer| peer.is_down || peer.up_since.is_some_and(|since| self.now.since(since) < MIN_UPTIME));
-        let found = if is_blind || (!self.is_fair && self.dice.one_in(15)) {
+        let asks_nobody = look.wanted.is_empty();
+        let found = if asks_nobody {
+            Ok(Vec::new())
+        } else if is_blind || (!self.is_fair && self.dice.one_in(15)) {
             Err("one of the Alertmanagers cannot be asked".to_owned())
         } else {
             let wanted = look.wanted.values().flatten();
             Ok(wanted.filter_map(|identity| self.sighted(*identity)).collect::<Vec<Sighting>>())
         };
+        let runs = self.checks_looked(look.checks.as_ref());
+        let is_failing = runs.iter().any(|run| run.observation.verdict == Verdict::Fail);
         if look.purpose == LookPurpose::Validate
-            && found.as_ref().is_ok_and(|found| found.iter().any(|sighting| !sighting.muted))
+            && found.as_ref().is_ok_and(|found| is_failing || found.iter().any(|sighting| !sighting.muted))
         {
             self.judge.confirmed.insert(look.remediation_id, self.clock());
         }
@@ -372,12 +377,12 @@ impl World {
             LookPurpose::Validate => {
                 let seen = |one: &Sighting| (self.site.by_identity[&one.identity], one.muted);
                 let seen = found.as_ref().ok().map(|found| found.iter().map(seen).collect());
-                Ack::Source(look.remediation_id, seen)
+                Ack::Source(look.remediation_id, seen, is_failing)
             }
             LookPurpose::Recheck | LookPurpose::Verify | LookPurpose::Resolve => Ack::Nobody,
         };
         let found = self.spoiled_look(found, look);
-        let input = Input::Looked { effect_id: effect.id, found, runs: Vec::new() };
+        let input = Input::Looked { effect_id: effect.id, found, runs };
         if !self.is_fair && self.dice.one_in(10) {
             self.later(Duration::from_secs(1), Coming::Answer { input: input.clone(), life });
         }

@@ -10,6 +10,7 @@ use remedyd::engine::{Change, Effect, EffectKind, Engine, Input, Reply, Step};
 use super::alertmanager::Receipt;
 use super::dice::Dice;
 use super::model::Found;
+use super::prober::runs_of;
 use super::rows::{Key, Rows};
 use super::sabotage::Deed;
 use super::world::{Coming, Turned, World};
@@ -47,6 +48,8 @@ pub struct Daemon {
 }
 
 struct Unsynced {
+    /// Which turn it was.
+    turn: u64,
     /// When it was, by the daemon's clock.
     at: Timestamp,
     undo: Vec<(Key, Option<Change>)>,
@@ -61,7 +64,8 @@ pub enum Ack {
     Nobody,
     Alertmanager(Receipt),
     /// Nobody waits, but this is what a look for the evidence of a remediation found.
-    Source(RemediationId, Found),
+    /// The checks that it had run: whether one of them failed.
+    Source(RemediationId, Found, bool),
     Person(Errand),
 }
 
@@ -212,6 +216,7 @@ impl World {
         }
         self.turns += 1;
         self.note(|_| format!("> {}", brief(&input)));
+        let runs = runs_of(&input).to_vec();
         let Some(input) = self.spoiled_input(input) else { return Ok(()) };
         self.daemon.has_begun |= matches!(input, Input::Started);
         if let Input::Acted { effect_id, .. } | Input::Looked { effect_id, .. } = &input {
@@ -233,6 +238,7 @@ impl World {
             self.note(|_| format!("    {}", brief_change(change)));
         }
         self.daemon.out.extend(effects.iter().map(|effect| effect.id));
+        self.check_probed(&runs, &written)?;
         self.check_turn(&written)?;
         let undo = written.into_iter().map(|(_, key, before)| (key, before)).collect();
         if self.does(Deed::LeaveEarly) {
@@ -240,7 +246,7 @@ impl World {
                 self.leaves(effect.clone())?;
             }
         }
-        self.daemon.tail.push(Unsynced { at: clock, undo, effects, reply, ack });
+        self.daemon.tail.push(Unsynced { turn: self.turns, at: clock, undo, effects, reply, ack });
         if self.turns.is_multiple_of(EVERYTHING_EVERY) {
             self.check_everything()?;
         }
@@ -263,10 +269,10 @@ impl World {
             return Ok(());
         }
         let mut synced = Vec::new();
-        for Unsynced { at, undo, effects, reply, ack } in batch {
+        for Unsynced { turn, at, undo, effects, reply, ack } in batch {
             self.model_hears(at, &ack);
             self.answered(&ack, &reply)?;
-            synced.push(Unsynced { at, undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
+            synced.push(Unsynced { turn, at, undo, effects: Vec::new(), reply: Reply::Done, ack: Ack::Nobody });
             for effect in effects {
                 self.model_sees(at, &effect)?;
                 self.leaves(effect)?;
@@ -332,6 +338,9 @@ impl World {
             && let Some(torn) = lost.iter_mut().find(|turn| turn.undo.len() > 1)
         {
             torn.undo.drain(..torn.undo.len() / 2);
+        }
+        if let Some(first) = lost.first() {
+            self.prober.forgets_from(first.turn);
         }
         for (key, before) in lost.into_iter().rev().flat_map(|turn| turn.undo.into_iter().rev()) {
             self.daemon.rows.put_back(key, before);

@@ -335,7 +335,11 @@ impl World {
     fn check_evidence(&self, row: &Remediation) -> Turned {
         let ended = self.judge.ended.get(row.instance_id());
         let Some(last) = ended.into_iter().flatten().map(|ended| ended.at).max() else { return Ok(()) };
-        let asserted = |link: &Link| self.judge.asserted.get(&link.identity).copied().unwrap_or(link.started_at);
+        let asserted = |link: &Link| {
+            let said = self.judge.asserted.get(&link.identity).copied();
+            let of_check = || self.daemon.rows.last_episode(link.identity).map(|alert| alert.newest_start);
+            said.or_else(of_check).unwrap_or(link.started_at)
+        };
         let is_new = self.daemon.rows.links(row.id).any(|link| asserted(link) > last);
         let is_settled = self.clock() >= last.plus(self.site.settings.policy.settle);
         self.must("I25", is_new || is_settled, || format!("{} opened on evidence from before {last}", row.id))
@@ -427,8 +431,11 @@ impl World {
         let memory = self.daemon.engine.memory();
         let live = memory.live_on(id).map(|live| live.remediation.id);
         for alert in memory.alerts_of(id).filter(|alert| alert.state == AlertState::Firing && !alert.muted) {
-            let Some(signal) = self.site.by_identity.get(&alert.identity) else { continue };
-            let Some(hold_for) = self.site.calls(self.site.signals[*signal].sign) else { continue };
+            let hold_for = match self.site.by_identity.get(&alert.identity) {
+                Some(signal) => self.site.calls(self.site.signals[*signal].sign),
+                None => self.site.calls_for_checks().then_some(Duration::ZERO),
+            };
+            let Some(hold_for) = hold_for else { continue };
             let is_ripe = alert.opened_at.plus(hold_for) <= self.clock();
             if let Some(live) = live.filter(|_| is_ripe) {
                 let is_linked = self.daemon.rows.links(live).any(|link| link.identity == alert.identity);

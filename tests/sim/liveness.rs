@@ -25,6 +25,7 @@ impl World {
         self.daemon.disarm();
         self.cancel_faults();
         self.provider.mood = 0;
+        self.prober.is_well();
         self.peers_become_well();
         self.advance(Duration::from_secs(3700))?;
         self.enables(Role::Admin)?;
@@ -47,6 +48,7 @@ impl World {
         for signal in 0..self.site.signals.len() {
             self.heal(signal);
         }
+        self.prober.clears_all();
         self.advance(Duration::from_secs(1200))?;
         self.say_every_end()?;
         self.advance(PATIENCE)?;

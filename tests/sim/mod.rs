@@ -15,6 +15,7 @@ mod invariants;
 mod liveness;
 mod model;
 mod people;
+mod prober;
 mod provider;
 mod restore;
 pub mod sabotage;

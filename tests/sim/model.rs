@@ -13,6 +13,7 @@ use remedyd::domain::{
 use remedyd::engine::{Effect, EffectKind, Look, LookPurpose, NoticeEvent};
 
 use super::daemon::{Ack, Errand};
+use super::prober::CHECKS;
 use super::world::{Turned, World};
 
 /// Reminders closer together than this do not move when an alert was last seen.
@@ -154,7 +155,7 @@ impl World {
                     self.model.hears(*signal, at, word, hold);
                 }
             }
-            Ack::Source(id, found) => {
+            Ack::Source(id, found, is_failing) => {
                 let is_waiting = self.model.told.get(id).is_some_and(|told| told.state == State::Pending);
                 match found {
                     _ if !is_waiting => {}
@@ -164,6 +165,8 @@ impl World {
                             self.model.hears(*signal, at, Word::Seen(*muted), hold);
                         }
                     }
+                    // A check that fails confirms it as well.
+                    Some(_) if *is_failing => drop(self.model.doubts.remove(id)),
                     Some(_) | None if self.model.may_queue(*id) => drop(self.model.doubts.remove(id)),
                     Some(_) | None => self.model.doubts.entry(*id).or_insert((at, at)).1 = at,
                 }
@@ -206,12 +209,14 @@ impl World {
     }
 
     fn has_ripe(&self, names: &[String], at: Timestamp) -> bool {
-        (0..self.site.signals.len()).any(|signal| {
-            let sign = self.site.signals[signal].sign;
-            let open = self.model.open(signal).filter(|open| open.is_confirmed && !open.is_muted);
-            names.iter().any(|name| name == sign.name)
-                && open.is_some_and(|open| open.opened_at.plus(sign.waits()) <= at)
-        })
+        // What checks find is judged where it becomes believed (`prober`).
+        names.iter().any(|name| CHECKS.contains(&name.as_str()))
+            || (0..self.site.signals.len()).any(|signal| {
+                let sign = self.site.signals[signal].sign;
+                let open = self.model.open(signal).filter(|open| open.is_confirmed && !open.is_muted);
+                names.iter().any(|name| name == sign.name)
+                    && open.is_some_and(|open| open.opened_at.plus(sign.waits()) <= at)
+            })
     }
 
     /// Compares, if nothing is under way.

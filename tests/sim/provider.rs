@@ -148,6 +148,10 @@ impl World {
             return;
         }
         let Some(node) = self.site.instances.iter().position(|instance| instance.id == id) else { return };
+        // Not every repair loads the driver anew: what stands on a gauge may go on standing there.
+        if generation.is_some() || self.is_fair || self.dice.one_in(2) {
+            self.prober.clears_gauge(&id);
+        }
         for signal in 0..self.site.signals.len() {
             let is_cured =
                 self.site.signals[signal].node == node && !self.site.signals[signal].sign.cure.is_heavier_than(mode);

@@ -8,6 +8,7 @@ use remedyd::engine::{Command, Input};
 
 use super::daemon::{Ack, Errand};
 use super::model::Model;
+use super::prober::Prober;
 use super::rows::Rows;
 use super::sabotage::Deed;
 use super::world::{Coming, Turned, World};
@@ -15,6 +16,7 @@ use super::world::{Coming, Turned, World};
 pub struct Backup {
     rows: Rows,
     model: Model,
+    prober: Prober,
     at: Timestamp,
 }
 
@@ -27,7 +29,7 @@ impl World {
         self.commit()?;
         if self.daemon.is_up {
             let (rows, model, at) = (self.daemon.rows.clone(), self.model.clone(), self.now);
-            self.backup = Some(Backup { rows, model, at });
+            self.backup = Some(Backup { rows, model, prober: self.prober.clone(), at });
             self.tally.count("backups");
         }
         Ok(())
@@ -38,6 +40,7 @@ impl World {
         let Some(backup) = &self.backup else { return };
         self.daemon.rows = backup.rows.clone();
         self.model = backup.model.clone();
+        self.prober.restored(&backup.prober);
         // What was under way then is late by as much.
         self.daemon.downtime += self.now.since(backup.at);
         self.note(|_| "a backup is restored".to_owned());

@@ -4,7 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remedyd::domain::{AlertState, DriverId, Identity, InstanceId, Mode, RuleId, State, Trigger};
+use remedyd::domain::matcher::Matchers;
+use remedyd::domain::{
+    AlertState, DriverId, Finding, HostId, Identity, Instance, InstanceId, Mode, Observation, Probed, RuleId, State,
+    Trigger, Verdict,
+};
 use remedyd::engine::settings::Enforce;
 use remedyd::engine::{
     CallVerb, Change, Configured, EffectKind, Input, Look, LookPurpose, Refusal, Reply, Sighting, Step,
@@ -57,9 +61,18 @@ pub enum Deed {
     RestoreUnnoticed,
     TornTurn,
     OtherDriver,
+    NoFaultGuard,
+    ErrorIsFail,
+    InconclusiveIsPass,
+    NothingSticks,
+    OnePassIsEnough,
+    OneFailIsEnough,
+    NoRound,
+    ConditionNotStored,
+    NothingSelected,
 }
 
-pub static ALL: [Sabotage; 36] = [
+pub static ALL: [Sabotage; 45] = [
     one("I1", "an approval is stored as a success", Deed::ApprovalEndsIt),
     one("I2", "an end is stored without its time", Deed::EndWithoutTime),
     one("I3", "a line of history is not stored", Deed::HistoryGap),
@@ -92,6 +105,15 @@ pub static ALL: [Sabotage; 36] = [
     one("doubt", "a look that finds nothing is handed on as silenced", Deed::EmptyAsSilenced),
     one("fold", "a hold is not stored", Deed::HoldNotStored),
     one("pending", "an effect has no pending row", Deed::PendingNotStored),
+    one("I20", "the daemon is told of forty more nodes, all of them well", Deed::NoFaultGuard),
+    one("I20", "ERROR is handed on as FAIL", Deed::ErrorIsFail),
+    one("I20", "the daemon reads failures_before = 1", Deed::OneFailIsEnough),
+    one("I20", "the daemon reads a round of no time", Deed::NoRound),
+    one("I21", "INCONCLUSIVE is handed on as PASS", Deed::InconclusiveIsPass),
+    one("I21", "the daemon reads passes_before = 1", Deed::OnePassIsEnough),
+    one("sticky", "no finding is handed on as sticky", Deed::NothingSticks),
+    one("fold", "what checks make us believe is not stored", Deed::ConditionNotStored),
+    one("L1", "the daemon reads checks that select nothing", Deed::NothingSelected),
     one("L1", "what a node waits for is not stored", Deed::HeldNotStored),
     one("L2", "the daemon reads a rule as off", Deed::RuleOffUnknown),
     one("L3", "no answer of a driver arrives", Deed::AnswersLost),
@@ -124,6 +146,7 @@ impl World {
             Deed::RepairsNotStored => step.changes.retain(|change| !matches!(change, Change::NodeMemory(_))),
             Deed::HoldNotStored => step.changes.retain(|change| !matches!(change, Change::Hold(_))),
             Deed::PauseNotStored => step.changes.retain(|change| !matches!(change, Change::Pause(_))),
+            Deed::ConditionNotStored => step.changes.retain(|change| !matches!(change, Change::Condition(_))),
             Deed::PendingNotStored => step.changes.retain(|change| !matches!(change, Change::Pending(_))),
             Deed::HeldNotStored => step.changes.retain(|change| !matches!(change, Change::Held(_))),
             Deed::EndNotStored => {
@@ -175,7 +198,15 @@ impl World {
             | Deed::CooldownTimesTen
             | Deed::NoFor
             | Deed::RestoreUnnoticed
-            | Deed::TornTurn => {}
+            | Deed::TornTurn
+            | Deed::NoFaultGuard
+            | Deed::ErrorIsFail
+            | Deed::InconclusiveIsPass
+            | Deed::NothingSticks
+            | Deed::OnePassIsEnough
+            | Deed::OneFailIsEnough
+            | Deed::NoRound
+            | Deed::NothingSelected => {}
             Deed::UnconfirmedAsFiring => {
                 for change in &mut step.changes {
                     if let Change::Alert(row) = change
@@ -189,9 +220,42 @@ impl World {
     }
 
     /// What comes to the daemon.
-    pub fn spoiled_input(&self, input: Input) -> Option<Input> {
+    pub fn spoiled_input(&self, mut input: Input) -> Option<Input> {
         let is_lost = self.does(Deed::AnswersLost) && matches!(input, Input::Acted { .. });
+        if let Input::Probed { runs, .. } | Input::Looked { runs, .. } = &mut input {
+            runs.iter_mut().for_each(|run| self.spoil_run(run));
+        }
+        if let Input::Probed { runs, .. } = &mut input
+            && self.does(Deed::NoFaultGuard)
+        {
+            let first = runs.first().cloned();
+            let well = |run: &Probed, node: &Instance| Probed {
+                instance_id: node.id.clone(),
+                generation: node.generation.clone(),
+                observation: Observation::pass("it is always well"),
+                ..run.clone()
+            };
+            runs.splice(0..0, first.iter().flat_map(|run| crowd().map(|node| well(run, &node))).collect::<Vec<_>>());
+        }
         (!is_lost).then_some(input)
+    }
+
+    fn spoil_run(&self, run: &mut Probed) {
+        let observation = &mut run.observation;
+        match observation.verdict {
+            Verdict::Error if self.does(Deed::ErrorIsFail) => {
+                observation.verdict = Verdict::Fail;
+                observation.findings = vec![Finding::new("timeout", "no answer")];
+            }
+            Verdict::Inconclusive if self.does(Deed::InconclusiveIsPass) => {
+                observation.verdict = Verdict::Pass;
+                observation.devices = vec!["GPU-0".into()];
+            }
+            Verdict::Fail if self.does(Deed::NothingSticks) => {
+                observation.findings.iter_mut().for_each(|finding| finding.is_sticky = false);
+            }
+            _ => {}
+        }
     }
 
     pub fn spoiled_look(&self, found: Result<Vec<Sighting>, String>, look: &Look) -> Result<Vec<Sighting>, String> {
@@ -224,6 +288,20 @@ impl World {
         if self.does(Deed::NoFor) {
             settings.rules.values_mut().for_each(|rule| rule.hold_for = Duration::ZERO);
         }
+        for policy in settings.checks.values_mut() {
+            if self.does(Deed::OnePassIsEnough) {
+                policy.passes_before = 1;
+            }
+            if self.does(Deed::OneFailIsEnough) {
+                policy.failures_before = 1;
+            }
+            if self.does(Deed::NoRound) {
+                policy.round = Duration::ZERO;
+            }
+            if self.does(Deed::NothingSelected) {
+                policy.select = Matchers::parse("name=\"nobody\"").expect("it is a matcher");
+            }
+        }
         if self.does(Deed::NoPlace) {
             settings.limits.in_flight = 0;
         }
@@ -234,8 +312,22 @@ impl World {
         if self.does(Deed::WrongInventory) {
             told.instances = Site::new().inventory;
         }
+        if self.does(Deed::NoFaultGuard) {
+            told.instances.extend(crowd());
+        }
         told
     }
+}
+
+/// Forty nodes that nobody has.
+fn crowd() -> impl Iterator<Item = Instance> {
+    let there = Site::new().inventory[0].clone();
+    (0..40).map(move |n| Instance {
+        id: InstanceId::parse(&format!("i-crowd-{n}")).expect("it is a name"),
+        name: format!("crowd-{n}"),
+        host_id: HostId::parse(&format!("h-crowd-{n}")).expect("it is a name"),
+        ..there.clone()
+    })
 }
 
 fn each_transition(step: &mut Step, to: impl Fn(Option<State>, State) -> Option<State>) {

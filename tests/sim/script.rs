@@ -56,13 +56,15 @@ pub enum Kind {
     Backup,
     /// The last export is put back.
     Restore,
+    /// The prober loses its network for a while.
+    CutOff,
     /// The provider becomes worse, or well again.
     Mood,
 }
 
 /// How often each kind happens. Faults are far more often than on any real fleet (0.36 per 1,000 GPU days and up,
 /// `fleet_fault_rates.csv`), people far busier, machines far less reliable: a run is years of trouble in a night.
-const WEIGHTS: [(Kind, u64); 17] = [
+const WEIGHTS: [(Kind, u64); 18] = [
     (Kind::Fault, 24),
     (Kind::Flap, 4),
     (Kind::Burst, 5),
@@ -80,6 +82,7 @@ const WEIGHTS: [(Kind, u64); 17] = [
     (Kind::Mood, 2),
     (Kind::Backup, 5),
     (Kind::Restore, 3),
+    (Kind::CutOff, 2),
 ];
 
 impl Script {

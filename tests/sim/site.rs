@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use remedyd::domain::matcher::Matchers;
 use remedyd::domain::{
-    AutoResolve, Cluster, ClusterId, DriverId, HostId, Identity, Instance, InstanceId, Labels, Mode, NoticeId, RuleId,
-    SourceId, Timestamp,
+    AutoResolve, CheckId, CheckKind, Cluster, ClusterId, DriverId, HostId, Identity, Instance, InstanceId, Labels,
+    Mode, NoticeId, RuleId, Severity, SourceId, Timestamp,
 };
-use remedyd::engine::settings::{Catalogue, CatalogueRow, ClusterPolicy, Enforce, Rule, Settings, Source, XidAction};
+use remedyd::engine::settings::{
+    Catalogue, CatalogueRow, CheckPolicy, ClusterPolicy, Enforce, Rule, Settings, Source, XidAction,
+};
 use remedyd::engine::{Configured, Report, ReportStatus};
 
 use super::dice::Dice;
+use super::prober::{CHECKS, FAILURES_BEFORE, PASSES_BEFORE, ROUND};
 
 /// A way in which a node breaks.
 pub struct Sign {
@@ -54,7 +57,8 @@ const fn sign(name: &'static str, xid: Option<u32>, cure: Mode, calls: bool, sha
 }
 
 /// The rules: which alerts, what for, how far, and how long they must fire first.
-const RULES: [(&str, &str, Mode, Enforce, u64); 7] = [
+const RULES: [(&str, &str, Mode, Enforce, u64); 8] = [
+    ("check", "check!=\"\"", Mode::RebootVm, Enforce::Propose, 0),
     ("driver", "alertname=\"DriverStuck\"", Mode::RebootVm, Enforce::Auto, 0),
     ("gpu", "alertname=\"GpuFaulty\"", Mode::HostAware, Enforce::Propose, 0),
     ("hbm", "alertname=\"HbmErrors\"", Mode::VmOnly, Enforce::Propose, 120),
@@ -155,7 +159,7 @@ impl Site {
         for (id, policy) in self::settings().clusters {
             settings.clusters.entry(id).or_insert(policy);
         }
-        match dice.upto(0, 7) {
+        match dice.upto(0, 8) {
             0 | 1 => {
                 let at = dice.upto(0, RULES.len() as u64 - 1) as usize;
                 let rule = settings.rules.get_mut(&RuleId::parse(RULES[at].0).unwrap()).expect("every rule is there");
@@ -176,6 +180,13 @@ impl Site {
                 settings.policy.settle = minutes(dice.upto(0, 20));
                 settings.policy.compact_ttl = minutes(dice.upto(1, 10));
                 settings.policy.proposal_ttl = minutes(dice.upto(30, 600));
+            }
+            6 => {
+                let all = self::settings().checks;
+                let (id, policy) = dice.one_of(all).expect("there are checks");
+                if settings.checks.remove(&id).is_none() {
+                    settings.checks.insert(id, policy);
+                }
             }
             5 => settings.sources.values_mut().for_each(|source| source.has_api = dice.upto(0, 3) > 0),
             _ => {}
@@ -238,6 +249,11 @@ impl Site {
         (sign.calls && rule.enforce != Enforce::Off).then_some(rule.hold_for)
     }
 
+    /// Whether what a check finds leads to a remediation, as the rules are.
+    pub fn calls_for_checks(&self) -> bool {
+        self.settings.rules[&RuleId::parse("check").unwrap()].enforce != Enforce::Off
+    }
+
     pub fn report(&self, signal: usize, start: Timestamp, end: Option<Timestamp>) -> Report {
         let labels = self.signals[signal].labels.clone();
         Report {
@@ -294,6 +310,18 @@ fn settings() -> Settings {
             auto_resolve: AutoResolve::Alert,
         };
         settings.rules.insert(RuleId::parse(id).unwrap(), rule);
+    }
+    settings.rules.get_mut(&RuleId::parse("check").unwrap()).expect("it is there").auto_resolve = AutoResolve::Probe;
+    for (check, kind) in CHECKS.into_iter().zip([CheckKind::DcgmExporter, CheckKind::Tcp]) {
+        let policy = CheckPolicy {
+            kind,
+            select: Matchers::default(),
+            failures_before: FAILURES_BEFORE,
+            passes_before: PASSES_BEFORE,
+            severity: Severity::Critical,
+            round: ROUND,
+        };
+        settings.checks.insert(CheckId::parse(check).unwrap(), policy);
     }
     let row = |action, is_secondary| CatalogueRow { mnemonic: String::new(), action, is_secondary };
     settings.catalogue = Catalogue(BTreeMap::from([

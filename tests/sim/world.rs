@@ -13,6 +13,7 @@ use super::daemon::{Ack, Crash, Daemon};
 use super::dice::Dice;
 use super::invariants::Judge;
 use super::model::Model;
+use super::prober::Prober;
 use super::provider::Provider;
 use super::restore::Backup;
 use super::sabotage::Sabotage;
@@ -40,6 +41,7 @@ pub struct World {
     pub peers: Vec<Peer>,
     pub silences: Vec<Silence>,
     pub provider: Provider,
+    pub prober: Prober,
     pub daemon: Daemon,
     pub judge: Judge,
     pub model: Model,
@@ -113,6 +115,8 @@ pub enum Coming {
     Start {
         life: u64,
     },
+    /// The prober goes over all nodes.
+    ProbeRound,
     /// An admin lets a restored store act.
     Enable,
     /// What was paused is over.
@@ -131,6 +135,7 @@ impl World {
             peers: vec![Peer::default(), Peer::default()],
             silences: Vec::new(),
             provider: Provider::default(),
+            prober: Prober::default(),
             daemon: Daemon::new(seed),
             judge: Judge::default(),
             model: Model::default(),
@@ -147,6 +152,7 @@ impl World {
     /// The events, then the end of all faults, then the last judgement.
     pub fn live_through(&mut self, events: &[Event]) -> Turned {
         self.start()?;
+        self.prober_begins();
         for event in events {
             self.advance(event.after)?;
             self.dice = Dice(event.chance);
@@ -222,6 +228,7 @@ impl World {
             }
             Kind::Backup => return self.backs_up(),
             Kind::Restore => self.restores(),
+            Kind::CutOff => self.prober_cut_off(lasts),
             Kind::Mood => {
                 self.provider.mood = self.dice.upto(0, 3);
                 if self.dice.one_in(2) {
@@ -352,6 +359,7 @@ impl World {
                 }
             }
             Coming::Resume(cluster_id) => return self.resumes(cluster_id),
+            Coming::ProbeRound => return self.probe_round(),
             Coming::Enable => return self.enables(Role::Admin),
             Coming::Look { effect, life } => return self.looked(&effect, life),
             Coming::Start { life } => {

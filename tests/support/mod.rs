@@ -10,6 +10,7 @@ pub mod client;
 pub mod daemon;
 pub mod driver;
 pub mod fixtures;
+pub mod listener;
 pub mod posts;
 pub mod receiver;
 pub mod relay;

@@ -1,0 +1,57 @@
+//! A `command` check whose program hangs, and has a child that hangs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::fleet::{fleet, runs, start, wait_runs};
+use crate::support::site::MAIN;
+use crate::support::{SOON, eventually};
+
+/// Both ignore what they are asked to do; `wait` comes back only when the child is gone.
+const PROGRAM: &str =
+    "#!/bin/sh\ntrap '' TERM HUP INT\n/bin/sh -c \"trap '' TERM HUP INT; sleep 600\" \"$0\" &\nwait\n";
+
+/// How many processes have this path among their arguments.
+fn running(program: &Path) -> usize {
+    let path = program.to_str().unwrap().as_bytes();
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
+    processes.filter(|line| line.split(|byte| *byte == 0).any(|word| word == path)).count()
+}
+
+#[test]
+fn a_hung_program_is_killed_with_its_children_reported_and_blocks_nobody() {
+    let (site, nodes) = fleet(3);
+    let program = site.path("hang");
+    fs::write(&program, PROGRAM).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let argv = program.to_str().unwrap();
+    let check = format!(
+        "[checks.look]\nevery = \"2s\"\ntimeout = \"1s\"\nfailures_before = 2\nselect = ['instance_id=\"i-1\"']\n[checks.look.command]\nargv = [\"{argv}\"]"
+    );
+    site.append(MAIN, &check);
+    let daemon = start(&site, &nodes);
+
+    let alert = daemon.wait("the hung program is an alert", || {
+        let alerts = daemon.rows("alerts", "");
+        alerts.iter().find(|alert| alert["alert_name"] == "look").cloned().ok_or("no alert of it")
+    });
+    assert_eq!(alert["labels"]["finding"], "hung", "{alert}");
+    assert_eq!((&alert["instance_id"], &alert["state"]), (&"i-1".into(), &"FIRING".into()));
+    assert!(alert["annotations"]["evidence"].as_str().is_some_and(|text| !text.is_empty()), "{alert}");
+    // What ships only watches what a program says.
+    assert!(daemon.remediations().is_empty());
+
+    // Meanwhile everybody is looked at as often as ever, and what hung is gone: at most one is there at a time.
+    let before = runs(&daemon, "ssh", "pass");
+    wait_runs(&daemon, "look", "fail", 2);
+    assert!(runs(&daemon, "ssh", "pass") >= before + 4.0, "others waited for it");
+    assert!(running(&program) <= 2, "{} processes of it are left", running(&program));
+    assert_eq!(runs(&daemon, "ssh", "fail"), 0.0);
+    daemon.stop();
+    eventually(SOON, "nothing of it is left", || match running(&program) {
+        0 => Ok(()),
+        left => Err(format!("{left} processes")),
+    });
+}
