@@ -1,9 +1,9 @@
 //! Active checks: has the prober follow the configuration, reports what runs come to, and has some run on demand.
 //!
 //! Runs are reported in batches, as many as came while the batch before was on its way to disk. Where nothing is taken for
-//! long, the oldest are given up and counted: what the next ones say is worth more.
+//! long, only the last run of each check and instance is kept, and what is given up is counted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use tokio::time::sleep;
 
 use super::effects::Hands;
 use crate::config::Config;
-use crate::domain::{CheckId, InstanceId, Probed};
-use crate::engine::Input;
+use crate::domain::{CheckId, InstanceId, Probed, RunId};
+use crate::engine::{Input, Reply};
+use crate::http::ProbeRefusal;
 use crate::probes::board::Planned;
 use crate::probes::runner::{self, NoRun, Order, Plan, Watcher, Which};
 use crate::probes::{Prober, Target};
@@ -27,8 +28,11 @@ const BATCH: usize = 256;
 /// How long a batch is gathered: a node is not dead for longer than that without us knowing.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How many runs wait to be reported at most.
+/// From how many runs on that wait to be reported only the last of each check and instance is kept.
 const KEPT: usize = 16_384;
+
+/// How often it is looked whether the daemon takes anything, before the first run.
+const DOOR_LOOK: Duration = Duration::from_millis(200);
 
 /// How many requests to run something may wait.
 const ORDERS: usize = 256;
@@ -60,6 +64,31 @@ impl Probing {
     }
 }
 
+/// Runs checks of an instance because a person asked for it; says which runs are kept.
+///
+/// # Errors
+/// Nothing was run, or what it came to was not taken.
+pub async fn run_now(
+    hands: &Hands,
+    cause: Cause,
+    instance: InstanceId,
+    check: Option<CheckId>,
+) -> Result<Vec<RunId>, ProbeRefusal> {
+    let which = check.map_or(Which::All, |check| Which::These([check].into()));
+    let runs = hands.probing.observe(instance, which).await.map_err(|why| match why {
+        NoRun::Unwatched(_) | NoRun::NoSuch(..) => ProbeRefusal::NotSelected(why.to_string()),
+        NoRun::Stopping => ProbeRefusal::Unavailable(why.to_string()),
+    })?;
+    let taken = hands.inlet.submit(cause, Input::Probed { runs, on_demand: true }).await;
+    match taken.map_err(|why| match why {
+        Unavailable::Closed(_) => ProbeRefusal::Closed(why.to_string()),
+        Unavailable::Overloaded | Unavailable::Stopping => ProbeRefusal::Unavailable(why.to_string()),
+    })? {
+        Reply::Probed(kept) => Ok(kept),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// What the configuration wants run: every check with the instances that it selects.
 fn plan(config: &Config) -> Plan {
     let targets: Vec<Arc<Target>> = config.instances.iter().map(Target::of).map(Arc::new).collect();
@@ -78,6 +107,9 @@ pub async fn follow(hands: Arc<Hands>, orders: mpsc::Receiver<Order>) {
     let reports =
         Arc::new(Reports { metrics: Arc::clone(&hands.metrics), runs: Mutex::default(), came: Notify::new() });
     let watcher: Arc<dyn Watcher> = Arc::<Reports>::clone(&reports);
+    while hands.inlet.door().is_ready().is_err() {
+        sleep(DOOR_LOOK).await;
+    }
     let mut tasks = JoinSet::new();
     tasks.spawn(runner::run(Arc::new(Prober::default()), Arc::clone(&hands.clock), watcher, orders));
     tasks.spawn(report(Arc::clone(&hands), reports));
@@ -119,6 +151,21 @@ struct Reports {
     came: Notify,
 }
 
+/// Leaves only the last run of each check and instance; gives back the others.
+fn thin_out(runs: &mut VecDeque<Probed>) -> Vec<Probed> {
+    let mut known: BTreeSet<(CheckId, InstanceId)> = BTreeSet::new();
+    let (mut kept, mut given_up) = (VecDeque::with_capacity(runs.len()), Vec::new());
+    for run in std::mem::take(runs).into_iter().rev() {
+        if known.insert((run.check.clone(), run.instance_id.clone())) {
+            kept.push_front(run);
+        } else {
+            given_up.push(run);
+        }
+    }
+    *runs = kept;
+    given_up
+}
+
 impl Reports {
     fn take(&self) -> Vec<Probed> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,11 +187,10 @@ impl Watcher for Reports {
         let given_up = {
             let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
             runs.push_back(run);
-            if runs.len() > KEPT { runs.pop_front() } else { None }
+            // Again only after as many more, so that each push costs little.
+            if runs.len() >= KEPT && runs.len().is_power_of_two() { thin_out(&mut runs) } else { Vec::new() }
         };
-        if let Some(given_up) = given_up {
-            self.metrics.check_unreported(&given_up.check);
-        }
+        given_up.iter().for_each(|run| self.metrics.check_unreported(&run.check));
         self.came.notify_one();
     }
 

@@ -32,8 +32,8 @@ pub type Slot = usize;
 pub struct Start {
     /// Which.
     pub job: Job,
-    /// How long it was due already.
-    pub late: Duration,
+    /// How long it was due already. Nothing where it waits for its turn by design: a round of `cron`, a run that was asked for.
+    pub late: Option<Duration>,
 }
 
 /// A run that was planned, or that somebody asked for.
@@ -80,7 +80,12 @@ pub struct Board {
     waiting: VecDeque<CheckId>,
     running: usize,
     limit: usize,
+    /// How far the wall clock is ahead of engine time, in microseconds: `cron` is about what clocks on walls show.
+    drift_us: i64,
 }
+
+/// A change of the drift below this is a clock that is slewed.
+const JUMP_US: i64 = 1_000_000;
 
 #[derive(Debug, Default)]
 struct Places {
@@ -149,6 +154,19 @@ impl Board {
         of_checks.chain(of_hosts).collect()
     }
 
+    /// The wall clock is so far ahead of engine time. Where it was set, what is planned by it is planned anew.
+    pub fn drifts(&mut self, drift_us: i64, now: Timestamp) {
+        if drift_us.saturating_sub(self.drift_us).saturating_abs() <= JUMP_US {
+            return;
+        }
+        self.drift_us = drift_us;
+        for slot in 0..self.entries.len() {
+            if matches!(self.entries[slot].planned.check.schedule, Schedule::Cron(_)) {
+                self.schedule(slot, now);
+            }
+        }
+    }
+
     /// How many runs are planned.
     pub fn planned(&self) -> usize {
         self.entries.len()
@@ -170,6 +188,10 @@ impl Board {
         while let Some(Reverse((due, slot))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
             self.due.pop();
             let entry = &mut self.entries[slot];
+            if entry.due != Some(due) {
+                // It was planned anew since.
+                continue;
+            }
             if entry.is_busy {
                 skipped.push(entry.planned.id.clone());
             } else {
@@ -182,9 +204,9 @@ impl Board {
         skipped
     }
 
-    /// A run that somebody asked for.
+    /// A run that somebody asked for: it goes before what its check has waiting.
     pub fn ask(&mut self, planned: Arc<Planned>, target: Arc<Target>, number: u64, now: Timestamp) {
-        self.queue(Job { planned, target, wanted: Wanted::Asked(number), due: now });
+        self.queue_first(Job { planned, target, wanted: Wanted::Asked(number), due: now });
     }
 
     /// The check and the instance, where they are planned.
@@ -207,7 +229,12 @@ impl Board {
             Schedule::Every(every) => plan::stretch(*every, entry.silent_runs, entry.planned.failures_before),
             Schedule::Cron(_) => 1,
         };
-        entry.due = plan::next(schedule, check, instance, now, stretch);
+        let drift = match schedule {
+            Schedule::Every(_) => 0,
+            Schedule::Cron(_) => self.drift_us,
+        };
+        let after = moved(now, drift);
+        entry.due = plan::next(schedule, check, instance, after, stretch).map(|due| moved(due, -drift));
         if let Some(due) = entry.due {
             self.due.push(Reverse((due, slot)));
         }
@@ -219,6 +246,14 @@ impl Board {
             self.waiting.push_back(job.planned.id.clone());
         }
         places.waiting.push_back(job);
+    }
+
+    fn queue_first(&mut self, job: Job) {
+        let places = self.checks.entry(job.planned.id.clone()).or_default();
+        if places.waiting.is_empty() {
+            self.waiting.push_front(job.planned.id.clone());
+        }
+        places.waiting.push_front(job);
     }
 
     /// The next run that may begin.
@@ -248,37 +283,51 @@ impl Board {
             }
             if let Some(job) = begun {
                 self.running += 1;
-                return Some(Start { late: now.since(job.due), job });
+                let is_timed =
+                    matches!((&job.planned.check.schedule, job.wanted), (Schedule::Every(_), Wanted::Planned(_)));
+                return Some(Start { late: is_timed.then(|| now.since(job.due)), job });
             }
         }
         None
     }
 
-    /// A run is over. `is_silent`: the node did not answer in time.
-    pub fn ended(&mut self, job: &Job, is_silent: bool) {
+    /// A run is over. `is_silent`: the node did not answer in time. One that answers is looked at as planned again at once.
+    pub fn ended(&mut self, job: &Job, is_silent: bool, now: Timestamp) {
         self.running -= 1;
         if let Some(places) = self.checks.get_mut(&job.planned.id) {
             places.running -= 1;
         }
         // Whoever waited for the host goes before those who are due later.
         for waiting in self.hosts.remove(&job.target.host_id).into_iter().flatten().rev() {
-            let places = self.checks.entry(waiting.planned.id.clone()).or_default();
-            if places.waiting.is_empty() {
-                self.waiting.push_front(waiting.planned.id.clone());
-            }
-            places.waiting.push_front(waiting);
+            self.queue_first(waiting);
         }
-        let Wanted::Planned(slot) = job.wanted else { return };
-        // A configuration that came meanwhile may have put another one there.
-        let is_it =
-            |entry: &Entry| entry.planned.id == job.planned.id && entry.target.instance_id == job.target.instance_id;
-        let at = self.entries.get(slot).filter(|entry| is_it(entry)).map(|_| slot);
-        let at = at.or_else(|| self.entries.iter().position(is_it));
-        if let Some(entry) = at.map(|at| &mut self.entries[at]) {
+        let Some(slot) = self.slot_of(job) else { return };
+        let entry = &mut self.entries[slot];
+        if matches!(job.wanted, Wanted::Planned(_)) {
             entry.is_busy = false;
-            entry.silent_runs = if is_silent { entry.silent_runs.saturating_add(1) } else { 0 };
+        }
+        let was_silent = entry.silent_runs > entry.planned.failures_before;
+        entry.silent_runs = if is_silent { entry.silent_runs.saturating_add(1) } else { 0 };
+        if was_silent && !is_silent {
+            self.schedule(slot, now);
         }
     }
+
+    /// Where the check and the instance of a job are planned. A configuration that came since may have moved them.
+    fn slot_of(&self, job: &Job) -> Option<Slot> {
+        let is_it =
+            |entry: &Entry| entry.planned.id == job.planned.id && entry.target.instance_id == job.target.instance_id;
+        let known = match job.wanted {
+            Wanted::Planned(slot) => self.entries.get(slot).filter(|entry| is_it(entry)).map(|_| slot),
+            Wanted::Asked(_) => None,
+        };
+        known.or_else(|| self.entries.iter().position(is_it))
+    }
+}
+
+/// This moment and so many microseconds later, or earlier.
+fn moved(at: Timestamp, by_us: i64) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(by_us))
 }
 
 #[cfg(test)]

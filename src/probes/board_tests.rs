@@ -1,7 +1,8 @@
 //! The board in virtual time.
 
 use super::*;
-use crate::config::checks::{Probe, Tcp};
+use crate::config::checks::schedule::utc;
+use crate::config::checks::{Cron, Probe, Tcp};
 use crate::domain::ClusterId;
 
 fn at(millis: i64) -> Timestamp {
@@ -49,10 +50,10 @@ fn every_run_begins_once_in_its_interval_and_none_late_where_there_is_room() {
     for millis in 1..=4_000 {
         assert_eq!(board.turn(at(millis)), []);
         for start in begin(&mut board, at(millis)) {
-            assert!(start.late <= Duration::from_millis(1), "{:?}", start.late);
+            assert!(start.late.is_some_and(|late| late <= Duration::from_millis(1)), "{:?}", start.late);
             let key = (start.job.planned.id.clone(), start.job.target.instance_id.clone());
             begun.entry(key).or_default().push(at(millis));
-            board.ended(&start.job, false);
+            board.ended(&start.job, false, at(millis));
         }
     }
     assert_eq!(begun.len(), 1_000);
@@ -67,17 +68,18 @@ fn one_run_a_host_at_a_time_and_who_waits_for_it_holds_up_nobody() {
     let mut board = Board::default();
     let [ssh, page] = ["ssh", "page"].map(|id| planned(id, 1_000, 8));
     board.plan(&[], 64, at(0));
-    board.ask(Arc::clone(&ssh), target(1, 1), 1, at(0));
-    board.ask(Arc::clone(&page), target(1, 1), 2, at(0));
+    // Whoever asks last goes first, as long as the host is free.
+    board.ask(Arc::clone(&page), target(3, 3), 4, at(0));
     board.ask(Arc::clone(&page), target(2, 1), 3, at(0));
-    board.ask(page, target(3, 3), 4, at(0));
+    board.ask(page, target(1, 1), 2, at(0));
+    board.ask(Arc::clone(&ssh), target(1, 1), 1, at(0));
     let numbers = |starts: &[Start]| -> Vec<Wanted> { starts.iter().map(|start| start.job.wanted).collect() };
     let first = begin(&mut board, at(0));
     assert_eq!(numbers(&first), [Wanted::Asked(1), Wanted::Asked(4)]);
-    board.ended(&first[0].job, false);
+    board.ended(&first[0].job, false, at(5));
     let second = begin(&mut board, at(5));
-    assert_eq!((numbers(&second), second[0].late), (vec![Wanted::Asked(2)], Duration::from_millis(5)));
-    board.ended(&second[0].job, false);
+    assert_eq!(numbers(&second), [Wanted::Asked(2)]);
+    board.ended(&second[0].job, false, at(6));
     assert_eq!(numbers(&begin(&mut board, at(6))), [Wanted::Asked(3)]);
 }
 
@@ -94,7 +96,7 @@ fn a_check_that_hangs_takes_its_own_places_only() {
                 hanging += 1;
             } else {
                 passed += 1;
-                board.ended(&start.job, false);
+                board.ended(&start.job, false, at(millis));
             }
         }
     }
@@ -114,7 +116,7 @@ fn a_run_that_is_not_over_is_never_doubled() {
         begun.extend(begin(&mut board, at(millis)));
     }
     assert_eq!((begun.len(), skipped), (1, 9));
-    board.ended(&begun[0].job, false);
+    board.ended(&begun[0].job, false, at(1_000));
     board.turn(at(1_100));
     assert_eq!(begin(&mut board, at(1_100)).len(), 1);
 }
@@ -139,14 +141,14 @@ fn a_reload_moves_nothing_that_stays_and_forgets_what_goes() {
     for entry in &board.entries {
         assert_eq!(entry.due, due[&entry.target.instance_id], "{entry:?}");
     }
-    board.ended(&running[0].job, false);
+    board.ended(&running[0].job, false, at(502));
     let mut seen = BTreeSet::new();
     for millis in 502..=1_502 {
         board.turn(at(millis));
         for start in begin(&mut board, at(millis)) {
             assert_eq!(start.job.planned.check.timeout, Duration::from_secs(2));
             seen.insert(start.job.target.instance_id.clone());
-            board.ended(&start.job, false);
+            board.ended(&start.job, false, at(millis));
         }
     }
     assert_eq!((seen.len(), board.running(), board.planned()), (60, 0, 60));
@@ -161,10 +163,71 @@ fn a_node_that_stays_silent_is_asked_less_often_until_it_answers() {
         board.turn(at(millis));
         for start in begin(&mut board, at(millis)) {
             begun.push(millis / 1_000);
-            board.ended(&start.job, millis < 40_000);
+            board.ended(&start.job, millis < 40_000, at(millis));
         }
     }
     let pauses: Vec<i64> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(pauses[..8], [1, 1, 1, 1, 2, 4, 8, 8], "{pauses:?}");
-    assert_eq!(pauses.last(), Some(&1));
+    let answers = begun.iter().position(|second| *second >= 40).unwrap();
+    assert!(pauses[answers..].iter().all(|pause| *pause == 1), "from its first answer on as planned: {pauses:?}");
+}
+
+#[test]
+fn what_is_asked_for_goes_before_a_backlog_of_its_check() {
+    let mut board = Board::default();
+    let ssh = planned("ssh", 1_000, 4);
+    board.plan(&[(Arc::clone(&ssh), fleet(1_000))], 1_024, at(0));
+    board.turn(at(1_000));
+    let under_way = begin(&mut board, at(1_000));
+    assert_eq!(under_way.len(), 4);
+    board.ask(ssh, target(2_000, 2_000), 7, at(1_000));
+    board.ended(&under_way[0].job, false, at(1_001));
+    let next = begin(&mut board, at(1_001));
+    assert_eq!(next.iter().map(|start| start.job.wanted).collect::<Vec<_>>(), [Wanted::Asked(7)]);
+}
+
+fn nightly(expression: &str) -> Arc<Planned> {
+    let cron = Cron::parse(expression, &utc()).unwrap();
+    let like = planned("night", 1_000, 4);
+    let check = Check { schedule: Schedule::Cron(Box::new(cron)), ..like.check.clone() };
+    Arc::new(Planned { id: like.id.clone(), check, failures_before: 3 })
+}
+
+#[test]
+fn a_round_that_takes_its_time_is_not_late() {
+    let mut board = Board::default();
+    board.plan(&[(nightly("* * * * *"), fleet(100))], 1_024, at(0));
+    board.turn(at(60_000));
+    let (mut n, mut millis) = (0, 60_000);
+    let mut under_way = begin(&mut board, at(millis));
+    while !under_way.is_empty() {
+        assert!(under_way.iter().all(|start| start.late.is_none()));
+        n += under_way.len();
+        millis += 100;
+        under_way.drain(..).for_each(|start| board.ended(&start.job, false, at(millis)));
+        under_way = begin(&mut board, at(millis));
+    }
+    assert_eq!(n, 100);
+}
+
+#[test]
+fn cron_follows_the_clock_on_the_wall() {
+    const HOUR: i64 = 3_600_000;
+    let mut board = Board::default();
+    board.plan(&[(nightly("0 3 * * *"), fleet(1))], 64, at(0));
+    assert_eq!(board.next_due(), Some(at(3 * HOUR)));
+    // The wall clock is set one hour forward: three o'clock comes an hour sooner, and is not told twice.
+    board.drifts(HOUR * 1_000, at(1_000));
+    board.turn(at(2 * HOUR - 1));
+    assert!(begin(&mut board, at(2 * HOUR - 1)).is_empty());
+    board.turn(at(2 * HOUR));
+    let begun = begin(&mut board, at(2 * HOUR));
+    assert_eq!(begun.len(), 1);
+    board.ended(&begun[0].job, false, at(2 * HOUR));
+    board.turn(at(25 * HOUR));
+    assert!(begin(&mut board, at(25 * HOUR)).is_empty());
+    assert_eq!(board.next_due(), Some(at(26 * HOUR)));
+    // A clock that is slewed moves nothing.
+    board.drifts(HOUR * 1_000 + 900_000, at(25 * HOUR));
+    assert_eq!(board.next_due(), Some(at(26 * HOUR)));
 }

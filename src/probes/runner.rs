@@ -12,11 +12,14 @@ use tokio::task::JoinSet;
 
 use super::board::{Board, Job, Planned, Start, Wanted};
 use super::{Prober, Target};
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, Stopwatch, wall_clock};
 use crate::domain::{CheckId, Finding, InstanceId, Observation, Probed, Timestamp, Verdict};
 
 /// What a run may take beyond its timeout, which every probe keeps by itself.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the wall clock was set.
+const CLOCK_LOOK: Duration = Duration::from_secs(5);
 
 /// The finding of a run that had to be dropped or killed.
 pub const HUNG: &str = "hung";
@@ -26,7 +29,7 @@ pub type Plan = Vec<(Arc<Planned>, Vec<Arc<Target>>)>;
 
 /// Who is told of what happens.
 pub trait Watcher: Send + Sync + 'static {
-    /// A run began so late.
+    /// A run that was due at a certain moment began so late.
     fn began(&self, late: Duration);
     /// A run of a check is over. `planned`: nobody waits for it, so it is to be reported.
     fn ended(&self, planned: &Planned, run: Probed, took: Duration, is_planned: bool);
@@ -83,13 +86,14 @@ pub async fn run(prober: Arc<Prober>, clock: Arc<Clock>, watcher: Arc<dyn Watche
     let mut number = 0;
     loop {
         let now = clock.now();
+        board.drifts(wall_clock().as_micros().saturating_sub(now.as_micros()), now);
         board.turn(now).iter().for_each(|check| watcher.skipped(check));
         while let Some(Start { job, late }) = board.start(now) {
-            watcher.began(late);
+            late.into_iter().for_each(|late| watcher.began(late));
             running.spawn(one(Arc::clone(&prober), job, now));
         }
         watcher.stands(board.planned(), board.running());
-        let pause = board.next_due().map_or(Duration::MAX, |due| due.since(now)).min(Duration::from_secs(60));
+        let pause = board.next_due().map_or(Duration::MAX, |due| due.since(now)).min(CLOCK_LOOK);
         tokio::select! {
             order = orders.recv() => match order {
                 None => return,
@@ -139,13 +143,14 @@ async fn one(prober: Arc<Prober>, job: Job, began: Timestamp) -> (Job, Timestamp
     let watch = Stopwatch::start();
     let (check, target) = (job.planned.check.clone(), Arc::clone(&job.target));
     let timeout = check.timeout;
-    // In a task of its own: whatever goes wrong in a probe, there is a result.
-    let mut probe = tokio::spawn(async move { prober.run(&check.probe, &target, timeout).await });
-    let observation = match tokio::time::timeout(timeout + GRACE, &mut probe).await {
-        Ok(Ok(observation)) => observation,
-        Ok(Err(error)) => Observation::error(format!("the probe ended badly: {error}")),
+    // In a task of its own: whatever goes wrong in a probe, there is a result. A set, as its end ends the task.
+    let mut probe = JoinSet::new();
+    probe.spawn(async move { prober.run(&check.probe, &target, timeout).await });
+    let observation = match tokio::time::timeout(timeout + GRACE, probe.join_next()).await {
+        Ok(Some(Ok(observation))) => observation,
+        Ok(Some(Err(error))) => Observation::error(format!("the probe ended badly: {error}")),
+        Ok(None) => Observation::error("the probe never began"),
         Err(_) => {
-            probe.abort();
             let detail = format!("not over within {timeout:?}, and dropped");
             Observation::fail(vec![Finding::new(HUNG, detail.clone())], detail)
         }
@@ -164,7 +169,7 @@ fn over(
     let Ok((job, started_at, observation, took)) = ended else { return };
     let is_silent = observation.verdict == Verdict::Fail
         && observation.findings.iter().any(|finding| matches!(finding.name.as_str(), "timeout" | HUNG));
-    board.ended(&job, is_silent);
+    board.ended(&job, is_silent, clock.now());
     let run = Probed {
         check: job.planned.id.clone(),
         instance_id: job.target.instance_id.clone(),
