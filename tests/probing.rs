@@ -9,5 +9,7 @@ mod fleet;
 mod histories;
 #[path = "probing/hung.rs"]
 mod hung;
+#[path = "probing/on_demand.rs"]
+mod on_demand;
 #[path = "probing/stories.rs"]
 mod stories;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use crate::domain::check;
 use crate::domain::{
     Alert, AlertId, AlertState, Belief, ClusterId, EffectId, Execution, HeldWhy, Hold, HoldId, InstanceId, Link,
-    NoticeId, Pause, Remediation, RemediationId, Run, RunWhy, State, Timestamp, Transition, Trigger,
+    NoticeId, Pause, Remediation, RemediationId, State, Timestamp, Transition, Trigger,
 };
 use crate::engine::memory::Memory;
 use crate::engine::{Change, Decision, Effect, EffectKind, Engine, Settings};
@@ -79,7 +80,7 @@ impl Telemetry {
         telemetry.execution(memory.execution());
         memory.pauses().values().for_each(|pause| telemetry.pause(pause));
         memory.held().iter().for_each(|(id, held)| telemetry.held(id, Some(&held.why)));
-        memory.alerts().values().for_each(|alert| telemetry.alert(alert));
+        memory.alerts().values().for_each(|alert| drop(telemetry.alert(alert)));
         memory.pending().values().for_each(|effect| telemetry.pending(effect));
         telemetry
     }
@@ -183,7 +184,8 @@ impl Telemetry {
         self.metrics.set_holds(self.holds.len() as u64);
     }
 
-    fn alert(&mut self, alert: &Alert) {
+    /// Counts it; says in which state it was before.
+    fn alert(&mut self, alert: &Alert) -> Option<AlertState> {
         let is_open = alert.state != AlertState::Resolved;
         let before = if is_open { self.alerts.insert(alert.id, alert.state) } else { self.alerts.remove(&alert.id) };
         self.metrics.alert_moved(before, alert.state);
@@ -195,6 +197,7 @@ impl Telemetry {
         if has_changed {
             self.metrics.set_unjoined(self.unjoined.len() as u64);
         }
+        before
     }
 
     fn pending(&mut self, effect: &Effect) {
@@ -274,13 +277,16 @@ impl Observer for Telemetry {
                 Change::Hold(hold) => self.hold(hold),
                 Change::Execution(row) => self.execution(Some(row)),
                 Change::Pause(row) => self.pause(row),
-                Change::Alert(alert) => self.alert(alert),
+                Change::Alert(alert) => {
+                    let before = self.alert(alert);
+                    told(alert, before);
+                }
                 Change::Pending(effect) => self.pending(effect),
                 Change::Settled(effect) => self.settled(*effect),
                 Change::Instance(_) | Change::InstanceGone(_) | Change::Cluster(_) | Change::ClusterGone(_) => {
                     self.is_stale = true;
                 }
-                Change::Run(run) => flipped(run),
+                Change::Run(_) => {}
                 Change::Condition(_) | Change::ConditionGone(..) => self.is_stale = true,
                 Change::Horizon(_) | Change::DeadLetter(_) | Change::Alias(_) | Change::NodeMemory(_) => {}
             }
@@ -314,17 +320,27 @@ impl Observer for Telemetry {
     }
 }
 
-/// A check came to believe something else than before; other runs are not worth a line.
-fn flipped(run: &Run) {
-    if run.why != RunWhy::Flipped {
-        return;
-    }
-    let found: Vec<String> = run.findings.iter().map(|finding| finding.name.to_string()).collect();
-    let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
+/// Tells that a finding of a check came to be believed, or was cleared.
+fn told(alert: &Alert, before: Option<AlertState>) {
+    let Some(check) = alert.labels.get("check").filter(|_| alert.source.as_str() == check::SOURCE) else { return };
+    let what = match (before, alert.state) {
+        (None | Some(AlertState::RefiredUnconfirmed), AlertState::Firing) => "believed",
+        (Some(_), AlertState::Resolved) => "cleared",
+        _ => return,
+    };
+    let get = |name: &str| alert.annotations.get(name).unwrap_or_default();
+    let joined = alert.joined.as_ref().ok();
+    let instance = joined.map(|joined| tracing::field::display(&joined.instance_id));
+    let cluster = joined.map(|joined| tracing::field::display(&joined.cluster_id));
+    let run = alert.run_id.map(tracing::field::display);
     info!(
-        check.id = %run.check, run.id = %run.id, instance.id = %run.instance_id, cluster.id = %run.cluster_id,
-        verdict = run.verdict.as_str(),
-        "check {} on {}: now {}{found}: {}", run.check, run.instance_id, run.verdict, run.evidence
+        check.id = check,
+        run.id = run,
+        instance.id = instance,
+        cluster.id = cluster,
+        "{what}: {}: {}",
+        get("summary"),
+        get("evidence")
     );
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::fleet::{fleet, runs, start, wait_runs};
+use crate::fleet::{fleet, runs, start, wait_runs, wait_well};
+use crate::support::daemon::Daemon;
 use crate::support::site::MAIN;
 use crate::support::{SOON, eventually};
 
@@ -54,4 +55,32 @@ fn a_hung_program_is_killed_with_its_children_reported_and_blocks_nobody() {
         0 => Ok(()),
         left => Err(format!("{left} processes")),
     });
+}
+
+#[test]
+fn no_program_outlives_the_daemon() {
+    let (site, nodes) = fleet(3);
+    let program = site.path("hang");
+    fs::write(&program, PROGRAM).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let argv = program.to_str().unwrap();
+    // Nothing but the daemon's end ends it.
+    let check =
+        format!("[checks.look]\nevery = \"10m\"\ntimeout = \"10m\"\n[checks.look.command]\nargv = [\"{argv}\"]");
+    site.append(MAIN, &check);
+    let daemon = Daemon::start(&site);
+    wait_well(&daemon, nodes.len());
+    let client = daemon.client().clone();
+    let asker = std::thread::spawn(move || client.ask("POST", "/api/v1/instances/i-1/probe", Some("{}")));
+    eventually(SOON, "it runs, and so does its child", || match running(&program) {
+        2.. => Ok(()),
+        n => Err(format!("{n} processes")),
+    });
+    daemon.stop();
+    eventually(SOON, "nothing of it is left", || match running(&program) {
+        0 => Ok(()),
+        left => Err(format!("{left} processes")),
+    });
+    // Whoever asked is told something, or cut off.
+    drop(asker.join().unwrap());
 }
