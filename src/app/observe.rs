@@ -80,7 +80,9 @@ impl Telemetry {
         telemetry.execution(memory.execution());
         memory.pauses().values().for_each(|pause| telemetry.pause(pause));
         memory.held().iter().for_each(|(id, held)| telemetry.held(id, Some(&held.why)));
-        memory.alerts().values().for_each(|alert| drop(telemetry.alert(alert)));
+        memory.alerts().values().for_each(|alert| {
+            telemetry.alert(alert);
+        });
         memory.pending().values().for_each(|effect| telemetry.pending(effect));
         telemetry
     }
