@@ -1,7 +1,6 @@
 //! `[clusters.<id>]` and `[drivers.<id>.<kind>]`: what is looked after, and what acts there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use super::Driver;
@@ -82,19 +81,7 @@ fn read_dry_run(mut table: Table<'_>) -> Driver {
 }
 
 fn read_command(mut table: Table<'_>) -> Option<Driver> {
-    let written = table.require("argv");
-    let argv: Option<Vec<String>> = written.as_ref().and_then(|value| {
-        let items = value.list()?;
-        let Some(program) = items.first() else {
-            value.wrong("must name a program");
-            return None;
-        };
-        if program.text().is_some_and(|path| !Path::new(path).is_absolute()) {
-            program.wrong("the program must be an absolute path: there is no shell and no search path");
-        }
-        // Arguments may be empty; only the program must be there.
-        items.iter().map(|item| item.string().map(str::to_owned)).collect()
-    });
+    let argv = table.require("argv").and_then(|value| value.argv());
     let deadline = table.take("deadline").and_then(|value| {
         let deadline = value.duration()?;
         if deadline.is_zero() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -223,6 +223,20 @@ impl<'a> Value<'a> {
         };
         let item = |value| Value { doc: self.doc, key: self.key.clone(), key_span: self.key_span.clone(), value };
         Some(items.iter().map(item).collect())
+    }
+
+    /// A program by its absolute path, and its arguments.
+    pub(super) fn argv(&self) -> Option<Vec<String>> {
+        let items = self.list()?;
+        let Some(program) = items.first() else {
+            self.wrong("must name a program");
+            return None;
+        };
+        if program.text().is_some_and(|path| !Path::new(path).is_absolute()) {
+            program.wrong("the program must be an absolute path: there is no shell and no search path");
+        }
+        // Arguments may be empty; only the program must be there.
+        items.iter().map(|item| item.string().map(str::to_owned)).collect()
     }
 
     /// As a list of strings that are not empty, each with its place.

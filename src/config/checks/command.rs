@@ -1,7 +1,5 @@
 //! `[checks.<id>.command]`
 
-use std::path::Path;
-
 use super::super::table::Table;
 use crate::domain::CheckId;
 
@@ -15,18 +13,7 @@ pub struct Command {
 }
 
 pub(super) fn read(check: &CheckId, mut table: Table<'_>) -> Option<Command> {
-    let written = table.require("argv");
+    let argv = table.require("argv").and_then(|value| value.argv());
     table.finish();
-    let value = written?;
-    let items = value.list()?;
-    let Some(program) = items.first() else {
-        value.wrong("must name a program");
-        return None;
-    };
-    if program.text().is_some_and(|path| !Path::new(path).is_absolute()) {
-        program.wrong("the program must be an absolute path: there is no shell and no search path");
-    }
-    // Arguments may be empty; only the program must be there.
-    let argv = items.iter().map(|item| item.string().map(str::to_owned)).collect::<Option<_>>()?;
-    Some(Command { check: check.clone(), argv })
+    Some(Command { check: check.clone(), argv: argv? })
 }

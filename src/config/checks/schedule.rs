@@ -128,7 +128,7 @@ impl Cron {
                 best = Some(best.map_or(at, |best| best.min(at)));
             }
             // Clocks show later times later, except for those that are skipped.
-            if best.is_some() && !is_skipped {
+            if at > now && !is_skipped {
                 break;
             }
         }
@@ -137,7 +137,9 @@ impl Cron {
 
     /// How much the zone skipped, where that was less than so long ago.
     fn skipped_before(&self, now: jiff::Timestamp) -> SignedDuration {
-        let Some(last) = self.zone.preceding(now).next() else { return SignedDuration::ZERO };
+        // A change at this very moment is one that just happened.
+        let upto = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        let Some(last) = self.zone.preceding(upto).next() else { return SignedDuration::ZERO };
         let at = last.timestamp();
         let Ok(before) = at.checked_sub(SignedDuration::from_secs(1)) else { return SignedDuration::ZERO };
         let seconds = i64::from(last.offset().seconds()) - i64::from(self.zone.to_offset(before).seconds());
@@ -283,6 +285,7 @@ mod tests {
             ("30 1 * * *", "2026-10-25T00:45:00Z", "Mon 10-26 01:30+00:00, Tue 10-27 01:30+00:00"),
             ("30 1 * * *", "2027-03-27T12:00:00Z", "Sun 03-28 02:30+01:00, Mon 03-29 01:30+01:00"),
             ("30 1 * * *", "2027-03-28T01:10:00Z", "Sun 03-28 02:30+01:00, Mon 03-29 01:30+01:00"),
+            ("30 1 * * *", "2027-03-28T01:00:00Z", "Sun 03-28 02:30+01:00, Mon 03-29 01:30+01:00"),
             ("0,30 1,2 * * *", "2027-03-28T00:30:00Z", "Sun 03-28 02:00+01:00, Sun 03-28 02:30+01:00"),
         ] {
             assert_eq!(times(expression, "Europe/London", from, 2).join(", "), expected, "{expression} {from}");
