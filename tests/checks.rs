@@ -278,6 +278,25 @@ impl Past {
         (belief, held.collect())
     }
 
+    /// Whether it was found on the machine that is there now, and nothing has spoken against it since: what else a run found,
+    /// and runs that came to nothing, do not.
+    fn stands(&self, what: What) -> bool {
+        for entry in self.entries.iter().rev() {
+            match entry {
+                Entry::Replaced => return false,
+                Entry::Run { found, .. } => match self.verdict(entry) {
+                    Some(Verdict::Fail) if found.contains(&what) => return true,
+                    // Another way of failing is what stands.
+                    Some(Verdict::Fail) if what.1.is_empty() && blames_the_node(found) => return false,
+                    _ if self.is_against(entry, what) => return false,
+                    _ => {}
+                },
+                Entry::Time { .. } | Entry::Forgotten => {}
+            }
+        }
+        false
+    }
+
     /// The last verdict about the machine that is there now.
     fn last(&self) -> Option<(Verdict, &BTreeSet<What>)> {
         let of_this = self.entries.iter().rev().take_while(|entry| !matches!(entry, Entry::Replaced));
@@ -311,10 +330,13 @@ impl Model {
         self.counted.retain(|pair, _| !is_gone(pair));
     }
 
-    /// Nodes that were probed, and those of them that failed their last run without anything being believed (I20).
+    /// Nodes that were probed, and those of them of which something was found that is not believed (I20).
     fn nodes(&self) -> (BTreeSet<usize>, BTreeSet<usize>) {
         let is_suspect = |pair: &Pair, past: &Past| {
-            past.last().is_some_and(|(verdict, _)| verdict == Verdict::Fail) && self.counted[pair].0 != Belief::Failing
+            let (belief, held) = &self.counted[pair];
+            let fails = past.last().is_some_and(|(verdict, _)| verdict == Verdict::Fail);
+            (fails && *belief != Belief::Failing)
+                || past.ever().into_iter().any(|what| !held.contains_key(&what) && past.stands(what))
         };
         let probed = self.pasts.keys().map(|(_, node)| *node).collect();
         let suspect = self.pasts.iter().filter(|(pair, past)| is_suspect(pair, past)).map(|((_, node), _)| *node);
@@ -327,10 +349,12 @@ impl Model {
     }
 
     /// Says whether this FAIL, counted in, is one of too many.
-    fn would_be_fault(&self, pair: Pair) -> bool {
+    fn would_be_fault(&self, pair: Pair, found: &BTreeSet<What>) -> bool {
         let (mut probed, mut suspect) = self.nodes();
         probed.insert(pair.1);
-        if self.counted.get(&pair).is_none_or(|(belief, _)| *belief != Belief::Failing) {
+        let held = self.counted.get(&pair).map(|(_, held)| held);
+        let is_believed = |what: &What| held.and_then(|held| held.get(what)) == Some(&Held::Believed);
+        if !found.iter().all(is_believed) {
             suspect.insert(pair.1);
         }
         suspect.len() >= 3 && suspect.len() * 100 >= probed.len() * 30
@@ -343,18 +367,18 @@ impl Model {
     }
 
     fn hears(&mut self, pair: Pair, thresholds: Thresholds, run: &Probed, now: Timestamp) {
-        let fault = run.observation.verdict == Verdict::Fail && self.would_be_fault(pair);
-        if fault && !self.is_fault() {
-            self.forget_counts();
-        }
-        let lie = self.lie;
-        self.pasts.entry(pair).or_insert(Past { entries: Vec::new(), thresholds, lie });
         let name = |device: &str| DEVICES.into_iter().find(|known| *known == device).unwrap_or("");
         let what = |finding: &Finding| {
             let known = NAMES.into_iter().find(|known| *known == finding.name.as_str()).expect("we named it");
             (known, name(&finding.device))
         };
-        let found = run.observation.findings.iter().map(what).collect();
+        let found: BTreeSet<What> = run.observation.findings.iter().map(what).collect();
+        let fault = run.observation.verdict == Verdict::Fail && self.would_be_fault(pair, &found);
+        if fault && !self.is_fault() {
+            self.forget_counts();
+        }
+        let lie = self.lie;
+        self.pasts.entry(pair).or_insert(Past { entries: Vec::new(), thresholds, lie });
         let seen = run.observation.devices.iter().map(|device| name(device)).collect();
         let (ended_at, verdict) = (run.ended_at, run.observation.verdict);
         self.add(pair, Entry::Run { ended_at, now, verdict, found, seen, fault });

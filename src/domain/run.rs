@@ -142,9 +142,11 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether its last run failed and nothing is believed because of it: one of those that count against the prober (I20).
+    /// Whether something stands there that is not believed yet: one of those that count against the prober (I20). That other
+    /// findings are believed, or that runs since then came to nothing, does not excuse it.
     pub fn is_suspect(&self) -> bool {
-        self.verdict == Verdict::Fail && self.belief != Belief::Failing
+        let is_open = |standing: &Standing| standing.trust == Trust::Suspected;
+        self.standing.iter().any(is_open) || (self.verdict == Verdict::Fail && self.belief != Belief::Failing)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::{Belief, CheckId, Condition, InstanceId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     of: BTreeMap<InstanceId, Vec<Condition>>,
-    /// Instances of which some check says FAIL, and of which nothing is believed yet because of that check.
+    /// Instances of which some check found what is not believed yet.
     suspects: BTreeSet<InstanceId>,
     /// How many conditions there are of each belief.
     believed: BTreeMap<Belief, usize>,
@@ -74,7 +74,7 @@ impl Conditions {
         self.suspects.contains(instance)
     }
 
-    /// How many nodes were probed, and how many of them failed their last run without anything being believed yet.
+    /// How many nodes were probed, and of how many of them something was found that is not believed yet.
     pub fn probed_and_suspect(&self) -> (usize, usize) {
         (self.of.len(), self.suspects.len())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use remedyd::domain::{
     Alert, AlertState, Belief, CheckId, Condition, Finding, InstanceId, Observation, Probed, Remediation, Timestamp,
-    Verdict,
+    Trust, Verdict,
 };
 use remedyd::engine::{Change, ChecksOf, Input};
 
@@ -93,8 +93,20 @@ type Written = [(Change, Key, Option<Change>)];
 struct Known {
     pair: Pair,
     node: u32,
+    /// Its last run failed.
     fails: bool,
+    /// Something is believed.
     is_believed: bool,
+    /// What was found and nothing has spoken against since.
+    stands: BTreeSet<What>,
+    /// What of it is an alert.
+    believed: BTreeSet<What>,
+}
+
+/// What a row believes.
+fn believed(row: &Condition) -> BTreeSet<What> {
+    let believed = row.standing.iter().filter(|standing| standing.trust == Trust::Believed);
+    believed.map(|standing| what(&standing.finding)).collect()
 }
 
 /// The nodes that are probed.
@@ -102,9 +114,10 @@ fn nodes(known: &[Known]) -> u32 {
     known.iter().fold(0, |all, one| all | one.node)
 }
 
-/// Those of which a check failed last and made nobody believe anything.
+/// Those of which something was found that is not believed.
 fn suspects(known: &[Known]) -> u32 {
-    known.iter().filter(|one| one.fails && !one.is_believed).fold(0, |all, one| all | one.node)
+    let is_suspect = |one: &&Known| (one.fails && !one.is_believed) || !one.stands.is_subset(&one.believed);
+    known.iter().filter(is_suspect).fold(0, |all, one| all | one.node)
 }
 
 fn is_many(suspects: u32, nodes: u32) -> bool {
@@ -193,6 +206,34 @@ impl Prober {
             }
         }
         misses
+    }
+
+    /// What was found, and nothing has spoken against since: backwards, until everything was spoken of.
+    fn stands(&self, pair: &Pair) -> BTreeSet<What> {
+        let (mut stands, mut spent) = (BTreeSet::new(), BTreeSet::new());
+        let (mut is_node_told, mut is_gpu_told) = (false, pair.0.as_str() != "gpu");
+        for taken in self.taken.get(pair).into_iter().flatten().rev() {
+            if is_node_told && is_gpu_told {
+                break;
+            }
+            match &taken.what {
+                Entry::Over => break,
+                Entry::Spent(what) => drop(spent.insert(what.clone())),
+                Entry::Run { verdict: Verdict::Fail, found, seen, is_fault, .. } => {
+                    let is_told = |what: &What| if what.2.is_empty() { is_node_told } else { is_gpu_told };
+                    stands.extend(found.iter().filter(|what| !is_told(what) && !spent.contains(*what)).cloned());
+                    // A FAIL of the node in another way is what stands; one that counts speaks against all that it saw well.
+                    is_node_told |= blames_the_node(found) || !is_fault;
+                    is_gpu_told |= !is_fault && !seen.is_empty();
+                }
+                Entry::Run { verdict: Verdict::Pass, seen, .. } => {
+                    is_node_told = true;
+                    is_gpu_told |= !seen.is_empty();
+                }
+                Entry::Run { .. } | Entry::Forgotten => {}
+            }
+        }
+        stands
     }
 
     /// Whether it stood there before a repair, and was never seen gone since.
@@ -346,29 +387,26 @@ impl World {
             return Ok(());
         }
         let mut known = self.known();
-        if runs.is_empty() {
-            let mut suspects = suspects(&known);
-            // A node of which something else was believed already does not count: it failed before.
-            for (change, _, before) in written {
-                let (Change::Condition(row), Some(Change::Condition(before))) = (change, before) else { continue };
-                if row.belief == Belief::Failing && before.belief != Belief::Failing {
-                    suspects |= self.bit(&row.instance_id);
-                }
-            }
-            let fault = if is_many(suspects, nodes(&known)) { suspects.count_ones() } else { 0 };
-            opened.iter().try_for_each(|(pair, what)| self.check_believed(pair, what, fault))?;
-            return closed.iter().try_for_each(|(pair, what)| self.check_cleared(pair, what, written));
-        }
-        let after: Vec<(Pair, bool)> = known.iter().map(|one| (one.pair.clone(), one.is_believed)).collect();
+        let after: BTreeMap<Pair, (bool, BTreeSet<What>)> =
+            known.iter().map(|one| (one.pair.clone(), (one.is_believed, one.believed.clone()))).collect();
+        // As it was before this turn.
         for (change, _, before) in written.iter().rev() {
             let Change::Condition(row) = change else { continue };
             match before {
                 Some(Change::Condition(before)) => {
                     let there = known.iter_mut().find(|one| one.pair.0 == row.check && one.pair.1 == row.instance_id);
-                    there.into_iter().for_each(|one| one.is_believed = before.belief == Belief::Failing);
+                    there.into_iter().for_each(|one| {
+                        (one.is_believed, one.believed) = (before.belief == Belief::Failing, believed(before));
+                    });
                 }
                 _ => known.retain(|one| one.pair.0 != row.check || one.pair.1 != row.instance_id),
             }
+        }
+        if runs.is_empty() {
+            let suspects = suspects(&known);
+            let fault = if is_many(suspects, nodes(&known)) { suspects.count_ones() } else { 0 };
+            opened.iter().try_for_each(|(pair, what)| self.check_believed(pair, what, fault))?;
+            return closed.iter().try_for_each(|(pair, what)| self.check_cleared(pair, what, written));
         }
         for run in runs {
             let pair = (run.check.clone(), run.instance_id.clone());
@@ -389,10 +427,20 @@ impl World {
             let was_fault = is_many(suspects(&known), nodes(&known));
             let bit = self.bit(&pair.1);
             let at = known.iter().position(|one| one.pair == pair).unwrap_or_else(|| {
-                known.push(Known { pair: pair.clone(), node: bit, fails: false, is_believed: false });
+                known.push(Known {
+                    pair: pair.clone(),
+                    node: bit,
+                    fails: false,
+                    is_believed: false,
+                    stands: BTreeSet::new(),
+                    believed: BTreeSet::new(),
+                });
                 known.len() - 1
             });
             known[at].fails = verdict == Verdict::Fail;
+            if known[at].fails {
+                known[at].stands.extend(found.iter().cloned());
+            }
             let suspects = suspects(&known);
             let is_fault = verdict == Verdict::Fail && is_many(suspects, nodes(&known));
             if is_fault && !was_fault {
@@ -402,7 +450,8 @@ impl World {
             let seen = run.observation.devices.iter().map(ToString::to_string).collect();
             let what = Entry::Run { verdict, ended_at: run.ended_at, found, shown, seen, is_fault };
             self.prober.taken.entry(pair.clone()).or_default().push(Taken { turn, what });
-            known[at].is_believed = after.iter().any(|(of, is_believed)| *of == pair && *is_believed);
+            known[at].stands = self.prober.stands(&pair);
+            (known[at].is_believed, known[at].believed) = after.get(&pair).cloned().unwrap_or_default();
             let fault = if is_fault { suspects.count_ones() } else { 0 };
             for (_, what) in opened.iter().filter(|(of, _)| *of == pair) {
                 self.check_believed(&pair, what, fault)?;
@@ -420,7 +469,8 @@ impl World {
             let node = self.bit(&row.instance_id);
             let pair = (row.check.clone(), row.instance_id.clone());
             let fails = self.prober.last_verdict(&pair) == Some(Verdict::Fail);
-            (node != 0).then_some(Known { pair, node, fails, is_believed: row.belief == Belief::Failing })
+            let (is_believed, stands) = (row.belief == Belief::Failing, self.prober.stands(&pair));
+            (node != 0).then_some(Known { pair, node, fails, is_believed, stands, believed: believed(row) })
         });
         known.collect()
     }

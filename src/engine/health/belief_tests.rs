@@ -169,3 +169,27 @@ fn a_run_that_says_the_same_changes_nothing() {
         assert_eq!(condition, before, "{runs}");
     }
 }
+
+#[test]
+fn what_is_not_believed_counts_against_the_prober_whatever_came_since() {
+    let policy = policy(2, 2, 0);
+    for (runs, is_suspect) in [
+        ("R", true),
+        ("RE", true),
+        ("RI", true),
+        ("RP", false),
+        ("RR", false),
+        // An old XID excuses no new silence.
+        ("XXR", true),
+        ("XXRE", true),
+        ("XXX", false),
+        ("XXRR", false),
+        ("P", false),
+        ("E", false),
+        ("fR", true),
+    ] {
+        let mut condition = unknown();
+        told(&mut condition, &policy, runs);
+        assert_eq!(condition.is_suspect(), is_suspect, "{runs}");
+    }
+}

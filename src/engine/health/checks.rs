@@ -64,10 +64,10 @@ pub fn wanted_by_time(memory: &Memory, now: Timestamp) -> Vec<PastKey> {
     ripe.flat_map(standing).collect()
 }
 
-/// Why what fails is taken for a fault of the prober, if it is: at least three nodes, and at least 30 % of all that are
-/// probed, failed their last run without anything being believed of them (I20).
+/// Why what fails is taken for a fault of the prober, if it is: of at least three nodes, and at least 30 % of all that are
+/// probed, something was found that is not believed yet (I20).
 ///
-/// Those of which something is believed do not count: they failed before, one after the other.
+/// What is believed does not count: it was found before, on one node after the other.
 pub fn prober_fault(memory: &Memory) -> Option<String> {
     let (probed, suspect) = memory.conditions().probed_and_suspect();
     is_fault(probed, suspect).then(|| {
@@ -96,7 +96,7 @@ fn take(turn: &mut Turn<'_>, run: &Probed, asker: Asker) -> Option<RunId> {
     let is_first = known.is_none();
     let before = known.cloned().unwrap_or_else(|| unknown(run, &instance, policy));
     let mut reading = belief::read(&before, &run.observation);
-    let would_be = would_be_fault(turn.memory(), &before, is_first).filter(|_| reading.verdict == Verdict::Fail);
+    let would_be = would_be_fault(turn.memory(), &before, &reading, is_first);
     let fault = would_be.is_some();
     if fault {
         reading.set_aside = would_be;
@@ -139,12 +139,18 @@ fn unknown(run: &Probed, instance: &Instance, policy: &CheckPolicy) -> Condition
     }
 }
 
-/// Why this FAIL is taken for a fault of the prober, with itself counted in, if it is.
-fn would_be_fault(memory: &Memory, condition: &Condition, is_first: bool) -> Option<String> {
+/// Why this FAIL is taken for a fault of the prober, with itself counted in, if it is one and it is.
+fn would_be_fault(memory: &Memory, condition: &Condition, reading: &Reading, is_first: bool) -> Option<String> {
+    if reading.verdict != Verdict::Fail {
+        return None;
+    }
+    let is_believed = |finding: &Finding| {
+        condition.standing.iter().any(|one| one.trust == Trust::Believed && one.finding.is_same(finding))
+    };
     let (probed, suspect) = memory.conditions().probed_and_suspect();
     let is_new_node = is_first && memory.conditions().of(&condition.instance_id).next().is_none();
     let is_counted = memory.conditions().is_suspect(&condition.instance_id);
-    let counts = condition.belief != Belief::Failing && !is_counted;
+    let counts = !is_counted && !reading.findings.iter().all(is_believed);
     let (probed, suspect) = (probed + usize::from(is_new_node), suspect + usize::from(counts));
     let why = || format!("{suspect} of {probed} nodes failed at once: taken for a fault of the prober");
     is_fault(probed, suspect).then(why)

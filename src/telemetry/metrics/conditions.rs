@@ -10,10 +10,7 @@ const CONDITIONS: Named = (
     "remedyd_conditions",
     "Instances as active checks see them, one for each check that looks at one, by what is believed.",
 );
-const SUSPECT: Named = (
-    "remedyd_suspect_nodes",
-    "Nodes whose last run of some check failed, without anything being believed of them yet.",
-);
+const SUSPECT: Named = ("remedyd_suspect_nodes", "Nodes of which a check found something that is not believed yet.");
 const PROBER_FAULT: Named = (
     "remedyd_prober_fault",
     "Whether so many nodes fail at once that the prober is taken to be at fault, and no failure counts.",
