@@ -186,12 +186,13 @@ impl Daemon {
         let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
         let rehearse = rehearsal(options.config_file.clone(), options.overrides.clone());
         hand_tasks.spawn(discovery::follow(Arc::clone(&hands), reload.clone(), rehearse));
-        let mut shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_hook(reload.clone()));
         let prober = Arc::clone(&hands);
-        shared.probe = Arc::new(move |cause, instance, check| {
+        let probe: http::ProbeNow = Arc::new(move |cause, instance, check| {
             let hands = Arc::clone(&prober);
             Box::pin(async move { checks::run_now(&hands, cause, instance, check).await })
         });
+        let reload_now = reload_hook(reload.clone());
+        let shared = Shared::new(inlet, opened.reader, config_out, metrics, reload_now, Some(probe));
         shared.loads.started(clock.now());
         let fatal = opened.fatal;
         let config_file = options.config_file.clone();

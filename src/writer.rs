@@ -8,6 +8,7 @@ mod inlet;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::domain::{Role, Timestamp};
 use crate::engine::{Change, Decision, Effect, Engine, Input, Reply};
 use crate::store::{Port, StoreError};
 
-pub use inlet::{Answer, Door, Envelope, Inlet, LANE, Receivers, Unavailable, inlet};
+pub use inlet::{Answer, Door, Envelope, Inlet, LANE, Receivers, Refused, Unavailable, inlet};
 
 /// When a turn stops to step and commits (SAFETY S2).
 const TURN_TIME: Duration = Duration::from_millis(2);
@@ -38,7 +39,7 @@ pub struct Cause {
     /// A token's name, a source, a driver, or `remedyd`.
     pub principal: String,
     /// The request's id, where there is a request.
-    pub request_id: Option<String>,
+    pub request_id: Option<Arc<str>>,
     /// What a person or a client was let in as.
     pub role: Option<Role>,
     /// Where they asked from: an address, or nothing on a socket file.
@@ -69,8 +70,6 @@ pub trait Observer: Send {
 pub struct Turned<'a> {
     /// What is remembered, and what the limits are.
     pub engine: &'a Engine,
-    /// So many changes are on disk that sled has not applied yet.
-    pub lag_changes: u64,
     /// How much room the disk lacks, in words; nothing is taken until it is there.
     pub shortage: Option<&'a str>,
 }
@@ -234,8 +233,7 @@ impl<P: Port> Writer<P> {
     }
 
     fn turned(&mut self, shortage: Option<&str>) {
-        let lag_changes = self.port.lag().changes as u64;
-        self.observer.turned(&Turned { engine: &self.engine, lag_changes, shortage });
+        self.observer.turned(&Turned { engine: &self.engine, shortage });
     }
 
     fn step(

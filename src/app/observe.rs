@@ -300,7 +300,6 @@ impl Observer for Telemetry {
     }
 
     fn turned(&mut self, turned: &Turned<'_>) {
-        self.metrics.set_lag(turned.lag_changes);
         let is_same = match (&self.settings, turned.engine.settings()) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),

@@ -38,7 +38,7 @@ pub async fn serve(config: &Config, store: ReadOnly, listeners: Vec<Listener>, s
         let refused = refused.clone();
         Box::pin(async move { Err(vec![refused]) })
     });
-    let shared = Shared::new(inlet, reader.clone(), config_out, metrics, reload);
+    let shared = Shared::new(inlet, reader.clone(), config_out, metrics, reload, None);
     shared.loads.started(clock.now());
     let (stop, stopping) = watch::channel(false);
     let (mut servers, _) = listen(listeners, &shared, &stopping);

@@ -95,6 +95,9 @@ pub struct Alert {
     pub newest_start: Timestamp,
     /// When it ended, in the source's time.
     pub resolved_at: Option<Timestamp>,
+    /// The latest end among the earlier episodes, as far as they were known when this one opened, in the source's time.
+    #[serde(default)]
+    pub previous_end: Option<Timestamp>,
     /// When we first heard of this episode, in our time.
     pub opened_at: Timestamp,
     /// When we were told of its end, in our time.
@@ -106,6 +109,32 @@ pub struct Alert {
     /// The run of the check that found it, where it is no alert of a source but a finding of a check.
     #[serde(default)]
     pub run_id: Option<RunId>,
+}
+
+/// As much of an episode as tells what a later report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Episode {
+    /// As in [`Alert`], like all of them.
+    pub id: AlertId,
+    /// From 1.
+    pub episode: u32,
+    /// What we believe.
+    pub state: AlertState,
+    /// When it began, in the source's time.
+    pub started_at: Timestamp,
+    /// When it ended, in the source's time.
+    pub resolved_at: Option<Timestamp>,
+    /// When we first heard of it, in our time.
+    pub opened_at: Timestamp,
+    /// When we were told of its end, in our time.
+    pub cleared_at: Option<Timestamp>,
+}
+
+impl From<&Alert> for Episode {
+    fn from(alert: &Alert) -> Self {
+        let Alert { id, episode, state, started_at, resolved_at, opened_at, cleared_at, .. } = *alert;
+        Self { id, episode, state, started_at, resolved_at, opened_at, cleared_at }
+    }
 }
 
 /// Where an alert belongs.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertState, DeadLetter, Hold, Remediation, Run, Timestamp};
+use super::{Alert, AlertState, DeadLetter, Episode, Hold, Remediation, Run, Timestamp};
 
 /// One horizon. It moves forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,11 @@ impl Horizons {
 
     /// Whether this episode is gone. One that is open never is.
     pub fn hides_alert(&self, row: &Alert) -> bool {
+        self.hides_episode(&row.into())
+    }
+
+    /// Whether the alert of this episode is gone.
+    pub fn hides_episode(&self, row: &Episode) -> bool {
         let cleared = match row.state {
             AlertState::Resolved => Some(row.cleared_at.unwrap_or(row.opened_at)),
             AlertState::Firing | AlertState::RefiredUnconfirmed => None,

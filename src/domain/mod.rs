@@ -24,7 +24,7 @@ pub mod run;
 pub mod time;
 
 pub use abort::{Abort, Undo};
-pub use alert::{Alert, AlertState, Annotation, DeadLetter, Severity, XidEvent};
+pub use alert::{Alert, AlertState, Annotation, DeadLetter, Episode, Severity, XidEvent};
 pub use attempt::{Attempt, Outcome, Step};
 pub use check::{CheckKind, Finding, Measurement, Observation, Probed, Quantity, Verdict};
 pub use decided::Decided;

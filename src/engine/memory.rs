@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::Change;
 use super::conditions::Conditions;
 use super::effect::Effect;
+use super::few::{self, Few};
 use super::names::NameIndex;
 use super::retention;
+use super::rows::Rows;
 use crate::domain::{
     Alert, AlertState, CheckId, Cluster, ClusterId, Condition, EffectId, Execution, Held, Hold, HoldId, Horizon,
     Horizons, HostId, Identity, Instance, InstanceId, Link, NodeMemory, Pause, Record, Remediation, RemediationId,
@@ -36,18 +38,18 @@ pub enum Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     clusters: BTreeMap<ClusterId, Cluster>,
-    instances: BTreeMap<InstanceId, Instance>,
+    instances: Rows<InstanceId, Instance>,
     instances_in: BTreeMap<ClusterId, BTreeSet<InstanceId>>,
     names: NameIndex,
-    alerts: BTreeMap<Identity, Alert>,
-    alerts_of: BTreeMap<InstanceId, BTreeSet<Identity>>,
-    remediations: BTreeMap<RemediationId, Record>,
-    live_on_host: BTreeMap<HostId, BTreeSet<RemediationId>>,
-    live_on: BTreeMap<InstanceId, BTreeSet<RemediationId>>,
+    alerts: Rows<Identity, Alert>,
+    alerts_of: BTreeMap<InstanceId, Few<Identity>>,
+    remediations: Rows<RemediationId, Record>,
+    live_on_host: BTreeMap<HostId, Few<RemediationId>>,
+    live_on: BTreeMap<InstanceId, Few<RemediationId>>,
     places_taken: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
-    linked: BTreeMap<Identity, BTreeSet<RemediationId>>,
+    linked: BTreeMap<Identity, Few<RemediationId>>,
     holds: BTreeMap<HoldId, Hold>,
-    holds_on: BTreeMap<InstanceId, BTreeSet<HoldId>>,
+    holds_on: BTreeMap<InstanceId, Few<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
     conditions: Conditions,
     nodes: BTreeMap<InstanceId, NodeMemory>,
@@ -103,7 +105,7 @@ impl Memory {
                 return;
             }
             if let Some(instance) = before.instance().cloned() {
-                remove_from(&mut self.alerts_of, &instance, &alert.identity);
+                few::take(&mut self.alerts_of, &instance, &alert.identity);
             }
         }
         match alert.state {
@@ -112,7 +114,7 @@ impl Memory {
             }
             AlertState::Firing | AlertState::RefiredUnconfirmed => {
                 if let Some(instance) = alert.instance() {
-                    self.alerts_of.entry(instance.clone()).or_default().insert(alert.identity);
+                    few::put(&mut self.alerts_of, instance.clone(), alert.identity);
                 }
                 self.alerts.insert(alert.identity, alert.clone());
             }
@@ -125,8 +127,8 @@ impl Memory {
                 if let Some(due) = before.remediation.due {
                     self.agenda.remove(&(due.at, Subject::Remediation(row.id)));
                 }
-                remove_from(&mut self.live_on_host, &before.remediation.target.host_id, &row.id);
-                remove_from(&mut self.live_on, before.remediation.instance_id(), &row.id);
+                few::take(&mut self.live_on_host, &before.remediation.target.host_id, &row.id);
+                few::take(&mut self.live_on, before.remediation.instance_id(), &row.id);
                 remove_from(&mut self.places_taken, before.remediation.cluster_id(), &row.id);
                 before.links
             }
@@ -134,15 +136,15 @@ impl Memory {
         };
         if row.state.is_terminal() {
             for link in &links {
-                remove_from(&mut self.linked, &link.identity, &row.id);
+                few::take(&mut self.linked, &link.identity, &row.id);
             }
             return;
         }
         if let Some(due) = row.due {
             self.agenda.insert((due.at, Subject::Remediation(row.id)));
         }
-        self.live_on_host.entry(row.target.host_id.clone()).or_default().insert(row.id);
-        self.live_on.entry(row.instance_id().clone()).or_default().insert(row.id);
+        few::put(&mut self.live_on_host, row.target.host_id.clone(), row.id);
+        few::put(&mut self.live_on, row.instance_id().clone(), row.id);
         // One whose evidence is being confirmed is about to start: it keeps its place meanwhile.
         if row.state.is_in_flight() || (row.state == State::Pending && row.awaits.is_some()) {
             self.places_taken.entry(row.cluster_id().clone()).or_default().insert(row.id);
@@ -152,21 +154,25 @@ impl Memory {
 
     fn apply_link(&mut self, link: &Link) {
         let Some(record) = self.remediations.get_mut(&link.remediation_id) else { return };
-        self.linked.entry(link.identity).or_default().insert(link.remediation_id);
+        few::put(&mut self.linked, link.identity, link.remediation_id);
         match record.links.binary_search_by_key(&link.n, |known| known.n) {
             Ok(at) => record.links[at] = link.clone(),
-            Err(at) => record.links.insert(at, link.clone()),
+            Err(at) => {
+                // Most remediations have one, and a list that grows by itself begins with room for four.
+                record.links.reserve_exact(1);
+                record.links.insert(at, link.clone());
+            }
         }
     }
 
     fn apply_hold(&mut self, hold: &Hold) {
         if let Some(before) = self.holds.remove(&hold.id) {
             self.agenda.remove(&(before.expires_at, Subject::Hold(hold.id)));
-            remove_from(&mut self.holds_on, &before.instance_id, &hold.id);
+            few::take(&mut self.holds_on, &before.instance_id, &hold.id);
         }
         if hold.ended.is_none() {
             self.agenda.insert((hold.expires_at, Subject::Hold(hold.id)));
-            self.holds_on.entry(hold.instance_id.clone()).or_default().insert(hold.id);
+            few::put(&mut self.holds_on, hold.instance_id.clone(), hold.id);
             self.holds.insert(hold.id, hold.clone());
         }
     }
@@ -232,7 +238,7 @@ impl Memory {
     }
 
     /// Every instance of the inventory.
-    pub fn instances(&self) -> &BTreeMap<InstanceId, Instance> {
+    pub fn instances(&self) -> &Rows<InstanceId, Instance> {
         &self.instances
     }
 
@@ -247,13 +253,13 @@ impl Memory {
     }
 
     /// Every open episode.
-    pub fn alerts(&self) -> &BTreeMap<Identity, Alert> {
+    pub fn alerts(&self) -> &Rows<Identity, Alert> {
         &self.alerts
     }
 
     /// The open episodes of one instance, in order of their identities.
     pub fn alerts_of(&self, instance: &InstanceId) -> impl Iterator<Item = &Alert> {
-        self.alerts_of.get(instance).into_iter().flatten().filter_map(|identity| self.alerts.get(identity))
+        few::of(&self.alerts_of, instance).filter_map(|identity| self.alerts.get(identity))
     }
 
     /// Instances with an open episode.
@@ -262,19 +268,19 @@ impl Memory {
     }
 
     /// Every live remediation with its links.
-    pub fn remediations(&self) -> &BTreeMap<RemediationId, Record> {
+    pub fn remediations(&self) -> &Rows<RemediationId, Record> {
         &self.remediations
     }
 
     /// The live remediations on a host, whichever instance they are about.
     pub fn live_on_host(&self, host: &HostId) -> impl Iterator<Item = &Record> {
-        self.live_on_host.get(host).into_iter().flatten().filter_map(|id| self.remediations.get(id))
+        few::of(&self.live_on_host, host).filter_map(|id| self.remediations.get(id))
     }
 
     /// The live remediation of an instance.
     pub fn live_on(&self, instance: &InstanceId) -> Option<&Record> {
-        let live = self.live_on.get(instance)?;
-        live.first().and_then(|id| self.remediations.get(id))
+        let id = few::of(&self.live_on, instance).next()?;
+        self.remediations.get(id)
     }
 
     /// How many remediations of a cluster are in flight or about to be.
@@ -284,7 +290,7 @@ impl Memory {
 
     /// The live remediations that an identity is linked to: two where its alert moved to another instance meanwhile.
     pub fn linked_to(&self, identity: Identity) -> impl Iterator<Item = RemediationId> {
-        self.linked.get(&identity).into_iter().flatten().copied()
+        self.linked.get(&identity).into_iter().flat_map(Few::iter).copied()
     }
 
     /// The instance that the open linked alerts are about, where the inventory moved all of them away from the machine that
@@ -299,7 +305,7 @@ impl Memory {
 
     /// The hold on an instance that lasts longest.
     pub fn hold_on(&self, instance: &InstanceId) -> Option<&Hold> {
-        let there = self.holds_on.get(instance).into_iter().flatten();
+        let there = few::of(&self.holds_on, instance);
         there.filter_map(|id| self.holds.get(id)).max_by_key(|hold| hold.expires_at)
     }
 

@@ -13,6 +13,7 @@ pub mod conditions;
 mod configured;
 pub mod effect;
 mod execution;
+mod few;
 mod guard;
 mod health;
 mod holds;
@@ -28,6 +29,7 @@ mod policy;
 pub mod refusal;
 mod remediation;
 mod retention;
+mod rows;
 mod said;
 pub mod settings;
 pub mod signs;
@@ -43,12 +45,14 @@ use std::sync::Arc;
 use authority::{check_text, require};
 pub use change::Change;
 pub use effect::{Call, CallVerb, ChecksOf, Effect, EffectKind, Look, Notice, NoticeEvent};
+pub use health::join;
 use ids::IdSource;
 pub use input::{
     Command, Configured, DeadReport, Delivery, Input, LookPurpose, Report, ReportStatus, Selector, Sighting,
 };
 use memory::Memory;
 pub use past::{Past, PastKey};
+pub use policy::{Verdict, judge};
 pub use refusal::{Refusal, Reply};
 pub use settings::Settings;
 use turn::Turn;
@@ -130,7 +134,7 @@ impl Engine {
             None => Vec::new(),
         };
         match input {
-            Input::Delivered(delivery) => health::wanted(&self.memory, delivery),
+            Input::Delivered(delivery) => health::wanted(&self.memory, delivery, now),
             Input::Probed { runs, .. } | Input::Looked { runs, .. } => by_runs(runs),
             Input::Tick => health::wanted_by_time(&self.memory, now),
             Input::Asked(_, command) => commands::wanted(command),

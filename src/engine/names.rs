@@ -3,43 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::few::{self, Few};
 use crate::domain::{ClusterId, Instance, InstanceId};
 
 /// Names and addresses of instances, normalised, by cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameIndex {
-    exact: BTreeMap<String, BTreeSet<(ClusterId, InstanceId)>>,
-    short: BTreeMap<String, BTreeSet<(ClusterId, InstanceId)>>,
+    exact: BTreeMap<Box<str>, Few<Owner>>,
+    short: BTreeMap<Box<str>, Few<Owner>>,
 }
+
+type Owner = (ClusterId, InstanceId);
 
 impl NameIndex {
     /// Adds an instance under its id, its name and its addresses.
     pub fn insert(&mut self, instance: &Instance) {
         let owner = (instance.cluster_id.clone(), instance.id.clone());
         for name in names(instance) {
-            self.exact.entry(name).or_default().insert(owner.clone());
+            few::put(&mut self.exact, name.into(), owner.clone());
         }
         if let Some(short) = short_name(&normalise(&instance.name)) {
-            self.short.entry(short.to_owned()).or_default().insert(owner);
+            few::put(&mut self.short, short.into(), owner);
         }
     }
 
     /// Takes an instance out again.
     pub fn remove(&mut self, instance: &Instance) {
         let owner = (instance.cluster_id.clone(), instance.id.clone());
-        let forget = |index: &mut BTreeMap<String, BTreeSet<_>>, name: String| {
-            if let Some(owners) = index.get_mut(&name) {
-                owners.remove(&owner);
-                if owners.is_empty() {
-                    index.remove(&name);
-                }
-            }
-        };
         for name in names(instance) {
-            forget(&mut self.exact, name);
+            few::take(&mut self.exact, &name.into(), &owner);
         }
         if let Some(short) = short_name(&normalise(&instance.name)) {
-            forget(&mut self.short, short.to_owned());
+            few::take(&mut self.short, &short.into(), &owner);
         }
     }
 
@@ -47,15 +42,15 @@ impl NameIndex {
     /// one, since a short name is a guess.
     pub fn find(&self, value: &str, cluster: Option<&ClusterId>) -> BTreeSet<InstanceId> {
         let value = normalise(value);
-        let within = |owners: Option<&BTreeSet<(ClusterId, InstanceId)>>| -> BTreeSet<InstanceId> {
+        let within = |owners: Option<&Few<Owner>>| -> BTreeSet<InstanceId> {
             owners
                 .into_iter()
-                .flatten()
+                .flat_map(Few::iter)
                 .filter(|(of, _)| cluster.is_none_or(|cluster| of == cluster))
                 .map(|(_, id)| id.clone())
                 .collect()
         };
-        let exact = within(self.exact.get(&value));
+        let exact = within(self.exact.get(value.as_str()));
         if !exact.is_empty() {
             return exact;
         }
@@ -63,7 +58,7 @@ impl NameIndex {
             // `node-7.example.net` may mean an instance called `node-7` …
             Some(short) => within(self.exact.get(short)),
             // … and `node-7` one called `node-7.example.net`.
-            None => within(self.short.get(&value)),
+            None => within(self.short.get(value.as_str())),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Alert, ClusterId, DeadLetterId, Identity, Record, RemediationId};
+use crate::domain::{ClusterId, DeadLetterId, Episode, Identity, Record, RemediationId};
 
 /// A row, or the rows, that an input names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub enum PastKey {
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     /// By identity, highest episode number first.
-    pub episodes: BTreeMap<Identity, Vec<Alert>>,
+    pub episodes: BTreeMap<Identity, Vec<Episode>>,
     /// By id.
     pub remediations: BTreeMap<RemediationId, Record>,
     /// Which remediation a client's name stands for.

@@ -39,6 +39,7 @@ pub fn alert(name: &str) -> Alert {
         started_at: at(0),
         newest_start: at(0),
         resolved_at: None,
+        previous_end: None,
         opened_at: at(0),
         cleared_at: None,
         last_seen_at: at(0),

@@ -118,7 +118,7 @@ impl<'a> Turn<'a> {
         if alert.state == AlertState::Resolved {
             let episodes = self.past.episodes.entry(alert.identity).or_default();
             episodes.retain(|known| known.id != alert.id);
-            episodes.insert(0, alert.clone());
+            episodes.insert(0, (&alert).into());
             episodes.truncate(Past::EPISODES);
         }
         // One that is only counted has no link, but it still says what it belongs to.

@@ -37,7 +37,7 @@ pub struct Asker {
     /// Who.
     pub principal: Arc<Principal>,
     /// The request's id, ours or the caller's.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Where they ask from; nothing on a socket file.
     pub address: Option<IpAddr>,
 }
@@ -47,7 +47,7 @@ impl Asker {
     pub fn cause(&self) -> Cause {
         Cause {
             principal: self.principal.name.clone(),
-            request_id: Some(self.request_id.clone()),
+            request_id: Some(Arc::clone(&self.request_id)),
             role: Some(self.principal.role),
             address: self.address,
         }

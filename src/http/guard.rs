@@ -5,13 +5,13 @@
 //! as a task of its own, so that a client that hangs up does not stop a message half way.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{error, warn};
-use uuid::Uuid;
 
 use super::Shared;
 use super::access_log::Asked;
@@ -28,7 +28,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
 #[derive(Clone)]
-struct RequestId(String);
+struct RequestId(Arc<str>);
 
 /// A response that a route's guard has counted and worded.
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ struct Guarded;
 /// Around every request, known route or not.
 pub(super) async fn outside(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(|given| plain(given.as_bytes()));
-    let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let id = Arc::<str>::from(id.map_or_else(|| shared.request_ids.next(), str::to_owned));
     let dialect = Dialect::of_path(request.uri().path());
     let head = request.method() == axum::http::Method::HEAD;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -81,7 +81,7 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let timer = shared.metrics.request_began(route.name);
-    let id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+    let id = request.extensions().get::<RequestId>().map_or_else(|| Arc::from(""), |id| Arc::clone(&id.0));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
@@ -98,7 +98,7 @@ pub(super) async fn guard(
     };
     if let Some(mut fault) = response.extensions_mut().remove::<Fault>() {
         if fault.kind == Kind::Internal {
-            error!(handler = route.name, request.id = id, "{} failed: {fault}", route.name);
+            error!(handler = route.name, request.id = &*id, "{} failed: {fault}", route.name);
             fault.detail = format!("internal error; the log has more under request id {id}");
         }
         response = route.dialect.word(&fault);
@@ -118,7 +118,7 @@ pub(super) async fn guard(
 }
 
 /// Lets a request in, or says why not; who guesses waits for that.
-async fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) -> Result<Request, Fault> {
+async fn admitted(shared: &Shared, route: &Route, id: &Arc<str>, request: Request) -> Result<Request, Fault> {
     let Some(needed) = route.needs else { return Ok(request) };
     let (mut parts, body) = request.into_parts();
     let peer = Peer::of(&parts);
@@ -134,7 +134,7 @@ async fn admitted(shared: &Shared, route: &Route, id: &str, request: Request) ->
             if config.tokens.is_some() && shared.strangers.right(peer.address, &principal.name, now) {
                 shared.metrics.access.used(&principal.name, now);
             }
-            parts.extensions.insert(Asker { principal, request_id: id.to_owned(), address: peer.address });
+            parts.extensions.insert(Asker { principal, request_id: Arc::clone(id), address: peer.address });
             Ok(Request::from_parts(parts, body))
         }
         Err(denial) => {
@@ -186,7 +186,7 @@ fn turned_away(shared: &Shared, route: &Route, asker: &Asker, status: StatusCode
         principal = name,
         role,
         peer.address = shown(asker.address),
-        request.id = asker.request_id,
+        request.id = &*asker.request_id,
         reason = reason.as_str(),
         "{name} was answered {}",
         status.as_u16()

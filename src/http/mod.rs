@@ -21,6 +21,7 @@ mod openapi;
 mod ops;
 pub mod peer;
 pub mod query;
+mod request_id;
 pub mod routes;
 mod sd;
 pub mod server;
@@ -32,6 +33,7 @@ pub mod webhook_body;
 mod webhook_room;
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -47,6 +49,7 @@ use tokio::sync::{Semaphore, watch};
 use self::auth::Asker;
 use self::auth_delay::Strangers;
 use self::error::{Fault, Kind};
+use self::request_id::RequestIds;
 use self::webhook_room::WebhookRoom;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -83,9 +86,12 @@ pub enum ProbeRefusal {
 /// How many requests may wait for runs at once. A run may take a minute, and the kill switch shares the places of commands.
 const PROBES: usize = 4;
 
-/// What handlers share; cheap to clone.
+/// What handlers share. Each layer around a handler clones it for each request, so it is one count of one reference.
 #[derive(Clone)]
-pub struct Shared {
+pub struct Shared(Arc<Tools>);
+
+/// What is behind [`Shared`].
+pub struct Tools {
     /// The way to the writer.
     pub inlet: Inlet,
     /// The way to what is stored.
@@ -98,29 +104,48 @@ pub struct Shared {
     pub reload: Reload,
     /// What became of it, and of every other reload.
     pub loads: status::Loads,
-    /// What `POST /api/v1/instances/{id}/probe` does; nothing is run before somebody sets it.
-    pub probe: ProbeNow,
+    probe: ProbeNow,
     probes: Arc<Semaphore>,
-    webhook_room: Arc<WebhookRoom>,
-    strangers: Arc<Strangers>,
+    webhook_room: WebhookRoom,
+    strangers: Strangers,
+    request_ids: RequestIds,
     /// When tokens end.
-    clock: Arc<Clock>,
+    clock: Clock,
+}
+
+impl Deref for Shared {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.0
+    }
 }
 
 impl Shared {
-    /// Brings together what handlers need.
+    /// Brings together what handlers need. `probe` is what `POST /api/v1/instances/{id}/probe` does; without it nothing is run.
     pub fn new(
         inlet: Inlet,
         reader: Reader,
         config: watch::Receiver<Arc<Config>>,
         metrics: Arc<Metrics>,
         reload: Reload,
+        probe: Option<ProbeNow>,
     ) -> Self {
-        let clock = Arc::new(Clock::start(None));
-        let (loads, webhook_room, strangers) = (status::Loads::default(), Arc::default(), Arc::default());
-        let probes = Arc::new(Semaphore::new(PROBES));
-        let probe: ProbeNow = Arc::new(|_, _, _| Box::pin(async { Err(nobody_probes()) }));
-        Self { inlet, reader, config, metrics, reload, loads, probe, probes, webhook_room, strangers, clock }
+        let nobody: ProbeNow = Arc::new(|_, _, _| Box::pin(async { Err(nobody_probes()) }));
+        Self(Arc::new(Tools {
+            inlet,
+            reader,
+            config,
+            metrics,
+            reload,
+            loads: status::Loads::default(),
+            probe: probe.unwrap_or(nobody),
+            probes: Arc::new(Semaphore::new(PROBES)),
+            webhook_room: WebhookRoom::default(),
+            strangers: Strangers::default(),
+            request_ids: RequestIds::default(),
+            clock: Clock::start(None),
+        }))
     }
 
     fn config(&self) -> Arc<Config> {

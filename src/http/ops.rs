@@ -31,7 +31,13 @@ pub(super) async fn reload(
     let outcome = (shared.reload)().await;
     let (name, role, is_taken) = (&asker.principal.name, asker.principal.role.as_str(), outcome.is_ok());
     // Files leave no row in the journal, so the log says who had them read.
-    info!(principal = name, role, request.id = asker.request_id, is_taken, "{name} had the configuration loaded again");
+    info!(
+        principal = name,
+        role,
+        request.id = &*asker.request_id,
+        is_taken,
+        "{name} had the configuration loaded again"
+    );
     match outcome {
         Ok(()) => Ok("the configuration was loaded\n"),
         Err(mistakes) => Err(Fault::invalid(mistakes.join("\n"))),
@@ -41,6 +47,7 @@ pub(super) async fn reload(
 /// Every metric, in the text format.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, Fault> {
     shared.metrics.set_writable(shared.inlet.door().is_ready().is_ok());
+    shared.metrics.set_lag(shared.reader.lag().changes as u64);
     let text = shared.metrics.render().map_err(|error| Fault::new(Kind::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

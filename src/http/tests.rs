@@ -77,6 +77,7 @@ pub(super) fn alert() -> Alert {
         started_at: at(5),
         newest_start: at(5),
         resolved_at: None,
+        previous_end: None,
         opened_at: at(6),
         cleared_at: None,
         last_seen_at: at(6),
@@ -319,8 +320,7 @@ fn built(
     );
     let (config_sender, config) = watch::channel(Arc::new(config));
     let (reader, store) = store(rows);
-    let mut shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload);
-    shared.probe = probe.unwrap_or(shared.probe);
+    let shared = Shared::new(inlet, reader, config, Arc::clone(&metrics), reload, probe);
     House { router: router(shared), seen, metrics, _store: store, _config: config_sender }
 }
 

@@ -21,7 +21,7 @@ use super::{Segments, Shared, body};
 use crate::domain::SourceId;
 use crate::engine::{Delivery, Input, Reply};
 use crate::telemetry::metrics::Taken;
-use crate::writer::{Cause, Unavailable};
+use crate::writer::{Cause, Refused, Unavailable};
 
 /// About 20,000 alerts; larger groups are what `max_alerts` is for.
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
@@ -152,26 +152,29 @@ fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) ->
 async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> Result<Taken, Fault> {
     let mut pause = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
-    loop {
-        let taken = if shared.reader.lag().is_too_far() {
-            Err(Unavailable::Overloaded)
+    let mut input = Input::Delivered(chunk);
+    let answer = loop {
+        let refused = if shared.reader.lag().is_too_far() {
+            Refused { why: Unavailable::Overloaded, input: Box::new(input) }
         } else {
-            shared.inlet.submit(cause.clone(), Input::Delivered(chunk.clone())).await
+            match shared.inlet.try_submit(cause.clone(), input).await {
+                Ok(answer) => break answer,
+                Err(refused) => refused,
+            }
         };
-        match taken {
-            Ok(Reply::Received { stored, merged, dead_lettered }) => {
-                return Ok(Taken { stored, merged, dead_lettered });
-            }
-            Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
-            Ok(Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_) | Reply::Probed(_)) => {
-                return Err(Fault::new(Kind::Internal, "the writer gave no count for a delivery"));
-            }
-            Err(Unavailable::Overloaded) if !first && waited < REST_WAIT => {
-                sleep(pause).await;
-                waited += pause;
-                pause = (pause * 2).min(Duration::from_millis(200));
-            }
-            Err(unavailable) => return Err(unavailable.into()),
+        if refused.why != Unavailable::Overloaded || first || waited >= REST_WAIT {
+            return Err(refused.why.into());
+        }
+        input = *refused.input;
+        sleep(pause).await;
+        waited += pause;
+        pause = (pause * 2).min(Duration::from_millis(200));
+    };
+    match answer? {
+        Reply::Received { stored, merged, dead_lettered } => Ok(Taken { stored, merged, dead_lettered }),
+        Reply::Refused(refusal) => Err(refusal.into()),
+        Reply::Done | Reply::Remediation(_) | Reply::Hold(_) | Reply::Pause(_) | Reply::Probed(_) => {
+            Err(Fault::new(Kind::Internal, "the writer gave no count for a delivery"))
         }
     }
 }

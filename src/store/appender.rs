@@ -16,7 +16,7 @@ use super::journal::{Draft, Journal};
 use super::lock::Lock;
 use super::overlay::Overlay;
 use super::past::Stored;
-use super::progress::{Lag, Progress};
+use super::progress::Progress;
 use super::room::Room;
 use super::sentinel::{Mark, Sentinel};
 use super::{Port, StoreError};
@@ -119,10 +119,6 @@ impl Port for Appender {
 
     fn room(&mut self) -> Result<Result<(), String>, StoreError> {
         self.room.is_there()
-    }
-
-    fn lag(&self) -> Lag {
-        self.progress.lag()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The thread that carries committed turns into sled, off the way of the acknowledgement.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -10,10 +11,16 @@ use super::StoreError;
 use super::database::{Group, Turn, guarded};
 use super::keys::Kind;
 use super::overlay::Overlay;
+use super::progress::Progress;
 use super::upkeep::Upkeep;
+use crate::clock::Stopwatch;
 
 /// How many turns may wait. The door refuses new work long before (the lag's bound); beyond this the writer waits.
-const QUEUE: usize = 256;
+const QUEUE: usize = 4096;
+
+/// How long turns are gathered while nobody waits for them: what is written again in that time is applied once, and rows that
+/// lie near one another are applied together.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// The writer's end: turns go in, and closing it waits until all are in sled.
 #[derive(Debug)]
@@ -41,13 +48,15 @@ impl Applier {
     pub fn start(
         db: sled::Db,
         overlay: Arc<Overlay>,
+        progress: Arc<Progress>,
         done: watch::Sender<u64>,
         mut upkeep: Upkeep,
     ) -> std::io::Result<(Self, Fatal)> {
         let (turns, taken) = sync_channel(QUEUE);
         let (failed, fatal) = oneshot::channel();
         let thread = thread::Builder::new().name("applier".to_owned()).spawn(move || {
-            if let Err(error) = guarded(|| follow(&taken, &db, &overlay, &done, &mut upkeep)) {
+            progress.applied_by_me();
+            if let Err(error) = guarded(|| follow(&taken, &db, &overlay, &progress, &done, &mut upkeep)) {
                 // Nobody listens where the store is only read by a tool; the next commit fails all the same.
                 let _ = failed.send(error);
             }
@@ -76,10 +85,34 @@ impl Applier {
     }
 }
 
+/// The turn with those that follow it: until somebody waits for one of them, there are enough, or it took long enough.
+fn gather(first: Turn, taken: &Receiver<Turn>, progress: &Progress) -> (Group, u64) {
+    let (watch, mut bytes, mut group) = (Stopwatch::start(), first.bytes(), Group::default());
+    group.add(first);
+    while !group.is_full() {
+        match taken.try_recv() {
+            Ok(turn) => {
+                bytes += turn.bytes();
+                group.add(turn);
+            }
+            Err(TryRecvError::Empty) => {
+                let left = GATHER.saturating_sub(watch.elapsed());
+                if left.is_zero() || progress.is_wanted() {
+                    break;
+                }
+                thread::park_timeout(left);
+            }
+            Err(TryRecvError::Disconnected) => break,
+        }
+    }
+    (group, bytes)
+}
+
 fn follow(
     taken: &Receiver<Turn>,
     db: &sled::Db,
     overlay: &Overlay,
+    progress: &Progress,
     done: &watch::Sender<u64>,
     upkeep: &mut Upkeep,
 ) -> Result<(), StoreError> {
@@ -91,14 +124,7 @@ fn follow(
         };
         match next {
             Ok(turn) => {
-                let mut bytes = turn.bytes();
-                let mut group = Group::default();
-                group.add(turn);
-                while !group.is_full() {
-                    let Ok(turn) = taken.try_recv() else { break };
-                    bytes += turn.bytes();
-                    group.add(turn);
-                }
+                let (group, bytes) = gather(turn, taken, progress);
                 let (reaches, has_horizon) = (group.reaches(), group.has(Kind::Horizon));
                 group.apply(db, overlay, done, upkeep)?;
                 if let Some(applied) = reaches {

@@ -26,6 +26,9 @@ use crate::domain::Timestamp;
 /// How many rows one batch changes at most.
 pub const BATCH: usize = 256;
 
+/// With so many rows a group of turns is applied, nobody waiting or not.
+const GROUP: usize = 4096;
+
 /// What sled keeps in memory; its real use is a multiple of it.
 const CACHE_BYTES: u64 = 16 << 20;
 
@@ -255,7 +258,7 @@ impl Group {
 
     /// Whether it is time to apply it.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= BATCH
+        self.rows.len() >= GROUP
     }
 
     /// Writes everything, at most [`BATCH`] rows at a time. The applied turn moves with the last batch: after a crash

@@ -39,7 +39,7 @@ mod walk;
 
 pub use appender::Appender;
 pub use checkpoint::{parse_chain, show_chain};
-pub use codec::BadRow;
+pub use codec::{BadRow, Entry, encode};
 pub use error::StoreError;
 pub use fatal::Fatal;
 pub use journal::JournalError;
@@ -77,7 +77,4 @@ pub trait Port: Send {
     /// # Errors
     /// The disk cannot be looked at.
     fn room(&mut self) -> Result<Result<(), String>, StoreError>;
-
-    /// How far sled is behind what is committed.
-    fn lag(&self) -> Lag;
 }

@@ -182,7 +182,8 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
     let progress = Arc::new(progress);
     let io = |source| StoreError::Io { action: "start the applier of", path: dir.to_owned(), source };
     let upkeep = Upkeep::new(dir.to_owned(), identity, reached, options.upkeep);
-    let (applier, fatal) = Applier::start(db.clone(), Arc::clone(&overlay), done, upkeep).map_err(io)?;
+    let (applier, fatal) =
+        Applier::start(db.clone(), Arc::clone(&overlay), Arc::clone(&progress), done, upkeep).map_err(io)?;
     let (fatal, alarm) = Fatal::new(fatal);
     let reader = Reader::new(db.clone(), Arc::clone(&progress), alarm, Arc::clone(&lock));
     let appender = Appender {

@@ -11,7 +11,7 @@ use super::codec::unpack;
 use super::database::guarded;
 use super::keys;
 use super::overlay::Overlay;
-use crate::domain::{Alert, Alias, DeadLetter, Horizon, Horizons, Record, Remediation, RemediationId};
+use crate::domain::{Alias, DeadLetter, Episode, Horizon, Horizons, Record, Remediation, RemediationId};
 use crate::engine::{Past, PastKey};
 
 /// Everything that is committed or staged.
@@ -43,7 +43,7 @@ impl Stored {
         for key in keys {
             match key {
                 PastKey::Episodes(identity) => {
-                    let is_there = |alert: &Alert| !horizons.hides_alert(alert);
+                    let is_there = |episode: &Episode| !horizons.hides_episode(episode);
                     let episodes = self.last(&keys::episodes(*identity), Past::EPISODES, is_there)?;
                     if !episodes.is_empty() {
                         past.episodes.insert(*identity, episodes);

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -33,8 +34,19 @@ impl Lag {
 pub struct Progress {
     committed: AtomicU64,
     applied: watch::Receiver<u64>,
-    waiting: Mutex<VecDeque<Waiting>>,
+    /// The last turn that a reader waits for, or waited for.
+    wanted: AtomicU64,
+    applier: OnceLock<Thread>,
+    waiting: Mutex<Queue>,
     commit: Mutex<Option<Stopwatch>>,
+}
+
+/// The turns that sled does not have yet.
+#[derive(Debug, Default)]
+struct Queue {
+    turns: VecDeque<Waiting>,
+    /// Of all of them.
+    changes: usize,
 }
 
 #[derive(Debug)]
@@ -48,7 +60,34 @@ impl Progress {
     /// Begins where sled has everything up to `seq`. The sender is the applier's: when it goes, so does the applier.
     pub fn new(seq: u64) -> (Self, watch::Sender<u64>) {
         let (sender, applied) = watch::channel(seq);
-        (Self { committed: AtomicU64::new(seq), applied, waiting: Mutex::default(), commit: Mutex::default() }, sender)
+        let progress = Self {
+            committed: AtomicU64::new(seq),
+            applied,
+            wanted: AtomicU64::new(seq),
+            applier: OnceLock::new(),
+            waiting: Mutex::default(),
+            commit: Mutex::default(),
+        };
+        (progress, sender)
+    }
+
+    /// The calling thread applies, and is to be woken where somebody waits for it.
+    pub fn applied_by_me(&self) {
+        // One store has one applier.
+        let _ = self.applier.set(thread::current());
+    }
+
+    /// Somebody waits for turn `seq`.
+    pub fn want(&self, seq: u64) {
+        self.wanted.fetch_max(seq, Ordering::AcqRel);
+        if let Some(applier) = self.applier.get() {
+            applier.unpark();
+        }
+    }
+
+    /// Whether somebody waits for a turn that sled does not have.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > *self.applied.borrow()
     }
 
     /// A commit begins.
@@ -67,7 +106,11 @@ impl Progress {
 
     /// Notes a turn that is on disk.
     pub fn commit(&self, seq: u64, changes: usize) {
-        self.waiting().push_back(Waiting { seq, changes, since: Stopwatch::start() });
+        {
+            let mut waiting = self.still_waiting();
+            waiting.changes += changes;
+            waiting.turns.push_back(Waiting { seq, changes, since: Stopwatch::start() });
+        }
         self.committed.store(seq, Ordering::Release);
         *self.commit_began() = None;
     }
@@ -84,18 +127,19 @@ impl Progress {
 
     /// What lies between.
     pub fn lag(&self) -> Lag {
-        let applied = *self.applied.borrow();
-        let mut waiting = self.waiting();
-        while waiting.front().is_some_and(|turn| turn.seq <= applied) {
-            waiting.pop_front();
-        }
-        let changes = waiting.iter().map(|turn| turn.changes).sum();
-        Lag { changes, since: waiting.front().map(|turn| turn.since.elapsed()) }
+        let waiting = self.still_waiting();
+        Lag { changes: waiting.changes, since: waiting.turns.front().map(|turn| turn.since.elapsed()) }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        // A panic elsewhere leaves the queue whole: every change of it is one call.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn still_waiting(&self) -> MutexGuard<'_, Queue> {
+        let applied = *self.applied.borrow();
+        // Nothing that can panic happens under this lock.
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(turn) = waiting.turns.front().filter(|turn| turn.seq <= applied) {
+            waiting.changes -= turn.changes;
+            waiting.turns.pop_front();
+        }
+        waiting
     }
 }
 

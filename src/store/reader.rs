@@ -90,6 +90,9 @@ impl Reader {
     pub async fn caught_up(&self) -> Result<(), ReadError> {
         let committed = self.progress.committed();
         let mut applied = self.progress.applied();
+        if *applied.borrow() < committed {
+            self.progress.want(committed);
+        }
         match tokio::time::timeout(PATIENCE, applied.wait_for(|seq| *seq >= committed)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ReadError::Stopped),

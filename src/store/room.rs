@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, StatVfs, fallocate, fstatvfs, statvfs};
 use tracing::{info, warn};
 
 use super::StoreError;
@@ -29,6 +29,8 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Room {
     dir: PathBuf,
+    /// The folder, opened: asked for each turn, and no path has to be walked for it.
+    folder: File,
     wanted: Wanted,
     is_short: bool,
 }
@@ -43,8 +45,11 @@ pub fn free(dir: &Path) -> Result<u64, StoreError> {
         path: dir.to_owned(),
         source: errno.into(),
     };
-    let about = statvfs(dir).map_err(io)?;
-    Ok(about.f_bavail.saturating_mul(about.f_frsize))
+    Ok(free_of(&statvfs(dir).map_err(io)?))
+}
+
+fn free_of(about: &StatVfs) -> u64 {
+    about.f_bavail.saturating_mul(about.f_frsize)
 }
 
 impl Room {
@@ -53,7 +58,9 @@ impl Room {
     /// # Errors
     /// The disk cannot be looked at.
     pub fn look(dir: &Path, wanted: Wanted) -> Result<Self, StoreError> {
-        let mut room = Self { dir: dir.to_owned(), wanted, is_short: false };
+        let io = |source| StoreError::Io { action: "open", path: dir.to_owned(), source };
+        let folder = File::open(dir).map_err(io)?;
+        let mut room = Self { dir: dir.to_owned(), folder, wanted, is_short: false };
         let free = room.free()?;
         if free < wanted.min_free {
             room.is_short = true;
@@ -70,7 +77,12 @@ impl Room {
     /// # Errors
     /// The disk cannot be looked at.
     pub fn free(&self) -> Result<u64, StoreError> {
-        free(&self.dir)
+        let io = |errno: rustix::io::Errno| StoreError::Io {
+            action: "look at the disk of",
+            path: self.dir.clone(),
+            source: errno.into(),
+        };
+        Ok(free_of(&fstatvfs(&self.folder).map_err(io)?))
     }
 
     /// Whether there is room now; `Err` says in words how much is lacking. One system call, cheap enough for every turn.

@@ -65,6 +65,7 @@ pub fn alert(n: u32, episode: u32) -> Alert {
         started_at: at(i64::from(n)),
         newest_start: at(i64::from(n)),
         resolved_at: None,
+        previous_end: None,
         opened_at: at(i64::from(n)),
         cleared_at: None,
         last_seen_at: at(i64::from(n)),

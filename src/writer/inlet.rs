@@ -77,6 +77,15 @@ pub enum Unavailable {
     Stopping,
 }
 
+/// An input that was not queued, and why.
+#[derive(Debug)]
+pub struct Refused {
+    /// What was in the way.
+    pub why: Unavailable,
+    /// As it was.
+    pub input: Box<Input>,
+}
+
 impl Inlet {
     /// Sends an input and waits until what it changed is on disk.
     ///
@@ -84,13 +93,29 @@ impl Inlet {
     /// [`Unavailable::Closed`] where nothing is taken, [`Unavailable::Overloaded`] where the lane is full,
     /// [`Unavailable::Stopping`] where the writer is gone.
     pub async fn submit(&self, cause: Cause, input: Input) -> Answer {
-        self.door.takes()?;
+        self.try_submit(cause, input).await.unwrap_or_else(|refused| Err(refused.why))
+    }
+
+    /// The same; an input that was not even queued comes back.
+    ///
+    /// # Errors
+    /// [`Refused`], with the errors of [`Inlet::submit`] that come before anything is queued.
+    pub async fn try_submit(&self, cause: Cause, input: Input) -> Result<Answer, Refused> {
+        let place = match self.place(&input) {
+            Ok(place) => place,
+            Err(why) => return Err(Refused { why, input: Box::new(input) }),
+        };
         let (envelope, answer) = envelope(cause, input, false);
-        self.lane(&envelope.input).try_send(envelope).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
-        })?;
-        answer.await.unwrap_or(Err(Unavailable::Stopping))
+        place.send(envelope);
+        Ok(answer.await.unwrap_or(Err(Unavailable::Stopping)))
+    }
+
+    fn place(&self, input: &Input) -> Result<mpsc::Permit<'_, Envelope>, Unavailable> {
+        self.door.takes()?;
+        self.lane(input).try_reserve().map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(()) => Unavailable::Overloaded,
+            mpsc::error::TrySendError::Closed(()) => Unavailable::Stopping,
+        })
     }
 
     /// The same for the results of effects, which must not be lost to a full lane: it waits for a place.

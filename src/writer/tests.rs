@@ -6,7 +6,6 @@ use super::*;
 use crate::domain::{Cluster, ClusterId, DriverId, HostId, Instance, InstanceId, Labels, Mode, Principal, SourceId};
 use crate::engine::settings::{ClusterPolicy, Limits, Settings};
 use crate::engine::{Command, Configured, Delivery, Past, PastKey, Report, ReportStatus};
-use crate::store::Lag;
 
 /// What the store was told: the kind of each step, and `commit`.
 type Told = Arc<Mutex<Vec<&'static str>>>;
@@ -39,10 +38,6 @@ impl Port for Disk {
             0 => Ok(Ok(())),
             _ => Ok(Err("no room".to_owned())),
         }
-    }
-
-    fn lag(&self) -> Lag {
-        Lag { changes: 0, since: None }
     }
 }
 

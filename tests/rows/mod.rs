@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use remedyd::domain::{
-    Alert, ClusterId, Condition, EffectId, Execution, Hold, Horizon, Identity, InstanceId, Link, Pause, Record,
-    Remediation, RemediationId, Run, RunId, Transition,
+    Alert, ClusterId, Condition, EffectId, Episode, Execution, Hold, Horizon, Identity, InstanceId, Link, Pause,
+    Record, Remediation, RemediationId, Run, RunId, Transition,
 };
 use remedyd::engine::{Change, Past, PastKey};
 
@@ -107,7 +107,7 @@ impl Rows {
         for key in keys {
             match key {
                 PastKey::Episodes(identity) => {
-                    let mut episodes: Vec<Alert> = self.episodes(*identity).cloned().collect();
+                    let mut episodes: Vec<Episode> = self.episodes(*identity).map(Episode::from).collect();
                     episodes.reverse();
                     episodes.truncate(Past::EPISODES);
                     past.episodes.insert(*identity, episodes);

@@ -96,6 +96,7 @@ pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, findin
         started_at: since,
         newest_start: since,
         resolved_at: None,
+        previous_end: None,
         opened_at: turn.now(),
         cleared_at: None,
         last_seen_at: turn.now(),

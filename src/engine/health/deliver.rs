@@ -17,12 +17,17 @@ use crate::engine::signs::{finding, severity};
 
 /// Which stored rows the delivery names: closed episodes where there is no open one, or where the report may be about an
 /// earlier one; letters that may be there already.
-pub fn wanted(memory: &Memory, delivery: &Delivery) -> Vec<PastKey> {
+pub fn wanted(memory: &Memory, delivery: &Delivery, now: Timestamp) -> Vec<PastKey> {
     let episodes = delivery.reports.iter().filter_map(|report| {
         let identity = Identity::of(&delivery.source, &report.labels);
         let is_known = memory.alerts().get(&identity).is_some_and(|open| match report.status {
             ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
-            ReportStatus::Resolved => open.episode == 1 && report.ended_at.is_none_or(|end| end >= open.newest_start),
+            // It ended after everything that was ever said of it: it is this episode that ends.
+            ReportStatus::Resolved => {
+                let end = report.ended_at.unwrap_or(now).min(now);
+                let is_later = open.episode == 1 || open.previous_end.is_some_and(|previous| end > previous);
+                end >= open.newest_start && is_later
+            }
         });
         (!is_known).then_some(PastKey::Episodes(identity))
     });
@@ -96,11 +101,12 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
     let open = turn.memory().alerts().get(&identity);
     let closed = turn.past.episodes.get(&identity).map_or(&[][..], Vec::as_slice);
     let meaning = episode::read(open, closed, &report, turn.settings().policy.refire_hold, turn.now());
-    let next = 1 + closed.iter().chain(open).map(|known| known.episode).max().unwrap_or(0);
-    let before = open.cloned();
-    match (meaning, before) {
+    let numbers = closed.iter().map(|known| known.episode).chain(open.map(|open| open.episode));
+    let next = 1 + numbers.max().unwrap_or(0);
+    match (meaning, open) {
         (Meaning::Opens { state, started_at }, _) => {
-            let alert = new_episode(turn, source, report, next, state, started_at, None);
+            let previous_end = closed.iter().filter_map(|known| known.resolved_at).max();
+            let alert = Alert { previous_end, ..new_episode(turn, source, report, next, state, started_at, None) };
             turn.touch(alert.instance());
             turn.record_alert(alert);
             true
@@ -113,10 +119,15 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
         }
         (Meaning::Asserts { state, started_at, newest_start, last_seen_at }, Some(before)) => {
             let said = Said { state, started_at, newest_start, last_seen_at, report };
-            assert_again(turn, before, said)
+            let Some(alert) = asserted(before, said) else { return false };
+            if is_new(before, &alert) {
+                turn.touch(alert.instance());
+            }
+            turn.record_alert(alert);
+            true
         }
         (Meaning::Closes { resolved_at }, Some(before)) => {
-            let mut alert = before;
+            let mut alert = before.clone();
             alert.state = AlertState::Resolved;
             alert.resolved_at = Some(resolved_at);
             alert.cleared_at = Some(turn.now());
@@ -137,29 +148,38 @@ struct Said {
     report: Report,
 }
 
-fn assert_again(turn: &mut Turn<'_>, before: Alert, said: Said) -> bool {
-    let mut alert = before.clone();
-    alert.state = said.state;
-    alert.started_at = said.started_at;
-    alert.newest_start = said.newest_start;
-    alert.last_seen_at = said.last_seen_at;
+/// The alert as it is said now; nothing where that is how it is known. Most reports are repeats, so nothing is copied before
+/// it is sure that something differs.
+fn asserted(before: &Alert, said: Said) -> Option<Alert> {
+    let Said { state, started_at, newest_start, last_seen_at, report } = said;
     // Alertmanager sends nothing about a silenced or inhibited alert: one that it sends is neither.
-    alert.muted = false;
-    alert.annotations = said.report.annotations;
-    alert.truncated = said.report.truncated;
-    alert.xid = finding(&alert.labels, &alert.annotations).xid;
-    if alert == before {
-        return false;
+    let is_same = !before.muted
+        && (before.state, before.started_at, before.newest_start) == (state, started_at, newest_start)
+        && (before.last_seen_at, before.truncated) == (last_seen_at, report.truncated)
+        && before.annotations == report.annotations;
+    if is_same {
+        return None;
     }
-    // Another state, another code or another verdict of the driver may call for something else. So does a newer start:
-    // the alert broke again, and is evidence from after a repair. When it was last seen calls for nothing.
+    let xid = finding(&before.labels, &report.annotations).xid;
+    Some(Alert {
+        state,
+        started_at,
+        newest_start,
+        last_seen_at,
+        muted: false,
+        annotations: report.annotations,
+        truncated: report.truncated,
+        xid,
+        ..before.clone()
+    })
+}
+
+/// Whether it may call for something else: another state, another code or another verdict of the driver. So does a newer start:
+/// the alert broke again, and is evidence from after a repair. When it was last seen calls for nothing.
+fn is_new(before: &Alert, now: &Alert) -> bool {
     let reads =
         |alert: &Alert| (alert.state, alert.muted, alert.newest_start, finding(&alert.labels, &alert.annotations));
-    if reads(&alert) != reads(&before) {
-        turn.touch(alert.instance());
-    }
-    turn.record_alert(alert);
-    true
+    reads(now) != reads(before)
 }
 
 fn new_episode(
@@ -189,6 +209,7 @@ fn new_episode(
         started_at,
         newest_start: started_at,
         resolved_at,
+        previous_end: None,
         opened_at: turn.now(),
         cleared_at: resolved_at.map(|_| turn.now()),
         last_seen_at: turn.now(),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::super::input::{Report, ReportStatus};
-use crate::domain::{Alert, AlertState, Timestamp};
+use crate::domain::{Alert, AlertState, Episode, Timestamp};
 
 /// How far apart two assertions must be for the second to move `last_seen_at`: a reminder inside a step writes nothing.
 pub const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ pub enum Meaning {
 ///
 /// Times of the source that lie in our future are taken as `now`: a clock that runs ahead must not make an episode that
 /// no later end can close.
-pub fn read(open: Option<&Alert>, past: &[Alert], report: &Report, refire_hold: Duration, now: Timestamp) -> Meaning {
+pub fn read(open: Option<&Alert>, past: &[Episode], report: &Report, refire_hold: Duration, now: Timestamp) -> Meaning {
     let started_at = report.started_at.min(now);
     let heard = Heard { now, hold: refire_hold, is_ahead: report.started_at > now };
     match report.status {
@@ -74,7 +74,7 @@ struct Heard {
     is_ahead: bool,
 }
 
-fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, heard: Heard) -> Meaning {
+fn fires(open: Option<&Alert>, past: &[Episode], started_at: Timestamp, heard: Heard) -> Meaning {
     let Heard { now, hold, is_ahead } = heard;
     let last_end = past.iter().filter_map(|closed| closed.resolved_at).max();
     let is_newer = last_end.is_none_or(|end| started_at > end);
@@ -103,7 +103,13 @@ fn fires(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, heard: Hea
     Meaning::Asserts { state, started_at, newest_start, last_seen_at }
 }
 
-fn ends(open: Option<&Alert>, past: &[Alert], started_at: Timestamp, resolved_at: Timestamp, heard: Heard) -> Meaning {
+fn ends(
+    open: Option<&Alert>,
+    past: &[Episode],
+    started_at: Timestamp,
+    resolved_at: Timestamp,
+    heard: Heard,
+) -> Meaning {
     if let Some(open) = open.filter(|open| resolved_at >= open.newest_start) {
         // An episode that was confirmed after a false end may have begun before that end. The same end once more is most
         // likely a late copy, and is believed only where nobody has asserted the alert for as long as it takes to confirm.
@@ -128,12 +134,14 @@ mod tests {
 
     const HOLD: Duration = Duration::from_secs(600);
 
-    fn meaning(open: Option<&Alert>, past: &[Alert], what: &Report, now: i64) -> Meaning {
+    fn meaning(open: Option<&Alert>, past: &[Episode], what: &Report, now: i64) -> Meaning {
         read(open, past, what, HOLD, at(now))
     }
 
-    fn closed(start: i64, end: i64) -> Alert {
-        Alert { state: AlertState::Resolved, started_at: at(start), resolved_at: Some(at(end)), ..alert("a") }
+    fn closed(start: i64, end: i64) -> Episode {
+        let closed =
+            Alert { state: AlertState::Resolved, started_at: at(start), resolved_at: Some(at(end)), ..alert("a") };
+        (&closed).into()
     }
 
     fn open(start: i64) -> Alert {
@@ -201,7 +209,7 @@ mod tests {
     #[test]
     fn a_start_is_pulled_back_by_a_peer_but_not_by_an_old_message() {
         let open = open(1000);
-        let start = |past: &[Alert], start| match meaning(Some(&open), past, &report("a", start, None), 1010) {
+        let start = |past: &[Episode], start| match meaning(Some(&open), past, &report("a", start, None), 1010) {
             Meaning::Asserts { started_at, .. } => started_at,
             other => panic!("{other:?}"),
         };

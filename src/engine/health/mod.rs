@@ -12,3 +12,4 @@ mod join;
 
 pub use checks::{Asker, probed, prober_fault, recheck, ripen, say, spend, wanted_by_runs, wanted_by_time};
 pub use deliver::{deliver, rejoin, wanted};
+pub use join::join;

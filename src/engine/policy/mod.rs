@@ -8,3 +8,4 @@ mod evaluate;
 mod judge;
 
 pub use evaluate::evaluate;
+pub use judge::{Verdict, judge};

@@ -172,7 +172,7 @@ async fn a_writer_that_is_gone_is_a_503_in_every_dialect() {
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
     let metrics = Arc::new(Metrics::new(at(1)));
     let (reader, _store) = store(&[]);
-    let router = router(Shared::new(inlet, reader, config, Arc::clone(&metrics), reload));
+    let router = router(Shared::new(inlet, reader, config, Arc::clone(&metrics), reload, None));
     let house = House { router, seen: Arc::default(), metrics, _store, _config };
     let hook = house.post(HOOK, message(1)).await;
     assert_eq!((hook.status.as_u16(), hook.header("retry-after")), (503, Some("1")));
@@ -195,7 +195,7 @@ async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_b
     let reload: Reload = Arc::new(|| Box::pin(async { Ok(()) }));
     let metrics = Arc::new(Metrics::new(at(1)));
     let (reader, _store) = store(&[]);
-    let router = router(Shared::new(inlet.clone(), reader, config, Arc::clone(&metrics), reload));
+    let router = router(Shared::new(inlet.clone(), reader, config, Arc::clone(&metrics), reload, None));
     let house = House { router, seen: Arc::default(), metrics, _store, _config };
     let empty = || {
         let source = SourceId::parse("main").unwrap();

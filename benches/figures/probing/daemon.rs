@@ -15,16 +15,18 @@ use remedyd::clock::Stopwatch;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use super::super::measured::{MEASURED, Process};
+use super::super::table::{Bar, Line, Spread};
 use super::NODES;
 use super::listener::Listener;
-use super::measured::{MEASURED, Process};
 use super::ours::address;
 
 const EVERY: Duration = Duration::from_secs(30);
 const CHECKS: usize = 3;
 /// How late 99 of 100 runs may begin, in seconds.
 const LATE: f64 = 1.0;
-const MEMORY: u64 = 150_000_000;
+/// In MB.
+const MEMORY: f64 = 150.0;
 
 /// What was seen.
 pub struct Figures {
@@ -92,31 +94,23 @@ impl Figures {
         (NODES * CHECKS) as f64 / EVERY.as_secs_f64()
     }
 
-    pub fn text(&self) -> String {
-        let said = |holds| if holds { "held" } else { "MISSED" };
+    pub fn lines(&self) -> Vec<Line> {
         let rate = self.total() / self.span.as_secs_f64();
-        let mut out = format!("daemon: {NODES} nodes × {CHECKS} checks every {EVERY:?}, {:.0?}\n", self.span);
-        let _ = writeln!(
-            out,
-            "  runs per second       {rate:.1} of {:.1}: {}",
-            self.wanted(),
-            said(rate >= 0.99 * self.wanted())
+        let one = |what: &str, bar, figure: f64| Line::new(what, bar, Bar::Shown, Spread::of([figure]));
+        let cpu = self.cpu.as_secs_f64();
+        let share = format!(
+            "{:.1} % of a CPU, {:.1} µs a run",
+            cpu / self.span.as_secs_f64() * 100.0,
+            cpu * 1e6 / self.total()
         );
-        let _ = writeln!(out, "  by verdict            {:?}", self.runs);
-        let _ = writeln!(out, "  begins late, p99      ≤ {} s, bar {LATE} s: {}", self.p99(), said(self.p99() <= LATE));
-        let (rss, peak) = (self.rss_bytes as f64 / 1e6, self.peak_rss_bytes as f64 / 1e6);
-        let _ = writeln!(
-            out,
-            "  RSS                   {rss:.1} MB at most, bar 150 MB: {}; {peak:.1} MB since its start",
-            said(self.rss_bytes <= MEMORY)
-        );
-        let share = self.cpu.as_secs_f64() / self.span.as_secs_f64() * 100.0;
-        let _ = writeln!(
-            out,
-            "  CPU                   {share:.1} % of one, {:.1} µs per run",
-            self.cpu.as_secs_f64() * 1e6 / self.total()
-        );
-        out
+        let fleet = format!("{NODES} nodes × {CHECKS} checks / {} s", EVERY.as_secs());
+        vec![
+            one(&format!("{fleet}: runs/s"), Bar::AtLeast(0.99 * self.wanted()), rate).beside(share),
+            one(&format!("{fleet}: begins late, p99 at most, s"), Bar::AtMost(LATE), self.p99())
+                .beside(format!("verdicts {:?}", self.runs)),
+            one(&format!("{fleet}: RSS, MB"), Bar::AtMost(MEMORY), self.rss_bytes as f64 / 1e6)
+                .beside(format!("{:.1} at its start", self.peak_rss_bytes as f64 / 1e6)),
+        ]
     }
 
     pub fn json(&self) -> Value {

@@ -12,7 +12,7 @@ use remedyd::clock::Stopwatch;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::measured::{Figures, MEASURED, Process};
+use super::super::measured::{Figures, MEASURED, Process};
 use super::ours::address;
 use super::{CONCURRENCY, NODES};
 

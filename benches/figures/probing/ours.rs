@@ -13,8 +13,8 @@ use remedyd::domain::{ClusterId, HostId, InstanceId, Verdict};
 use remedyd::probes::{Prober, Target};
 use tokio::task::JoinSet;
 
+use super::super::measured::{Figures, MEASURED, Process};
 use super::fping::Targets;
-use super::measured::{Figures, MEASURED, Process};
 use super::{CONCURRENCY, NODES};
 
 const TIMEOUT: Duration = Duration::from_secs(1);

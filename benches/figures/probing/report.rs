@@ -1,10 +1,9 @@
 //! Medians and ranges over the rounds; ratios are those of each round, since both sides of it met the same machine.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
-use super::measured::Figures;
+use super::super::measured::Figures;
+use super::super::table::{Bar, Line, Spread, digits};
 
 /// Everything that was measured, in the order of the first round.
 #[derive(Default)]
@@ -18,35 +17,19 @@ struct Row {
     rounds: Vec<Figures>,
 }
 
-/// One figure over all rounds.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-/// What must hold of the ratio of ours to theirs.
-enum Bar {
-    AtLeast(f64),
-    AtMost(f64),
-    None,
-}
-
 type Reading = fn(&Figures) -> f64;
 
 const PER_SECOND: Reading = |figures| figures.checks as f64 / figures.wall.as_secs_f64();
 const CPU_MICROS: Reading = |figures| figures.cpu.as_secs_f64() * 1e6 / figures.checks as f64;
 const SECONDS: Reading = |figures| figures.wall.as_secs_f64();
 const MEBIBYTES: Reading = |figures| figures.rss_bytes as f64 / f64::from(1 << 20);
-const WRONG: Reading = |figures| figures.wrong as f64;
 
 /// What is read of each figure.
-const READINGS: [(&str, Reading); 5] = [
+const READINGS: [(&str, Reading); 4] = [
     ("checks per second", PER_SECOND),
     ("CPU per check, µs", CPU_MICROS),
     ("seconds", SECONDS),
     ("RSS, MiB", MEBIBYTES),
-    ("wrong", WRONG),
 ];
 
 impl Report {
@@ -58,37 +41,34 @@ impl Report {
         self.rows[at].rounds.push(figures);
     }
 
-    /// The ratios first, then the figures.
-    pub fn table(&self) -> String {
-        let mut out = String::from("remedyd ÷ peer, median (least to most) of the rounds\n");
+    /// The ratios; beside each, what it is made of.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
         for (ours, theirs) in self.pairs() {
-            for (what, reading) in READINGS.iter().take(4) {
+            for (what, reading) in READINGS.iter() {
                 let Some(bar) = bar(ours.name, what) else { continue };
-                let ratio = ratio(ours, theirs, *reading);
-                let verdict = match bar {
-                    Bar::AtLeast(bar) => format!("bar ≥ {bar}: {}", said(ratio.median >= bar)),
-                    Bar::AtMost(bar) => format!("bar ≤ {bar}: {}", said(ratio.median <= bar)),
-                    Bar::None => String::new(),
-                };
-                let name = format!("{} : {what} ÷ {}", ours.name, theirs.who);
-                let _ = writeln!(out, "  {name:<68} {:<28} {verdict}", ratio.text());
+                let median = |row: &Row| digits(Spread::of(row.rounds.iter().map(*reading)).median);
+                let wrong = |row: &Row| row.rounds.iter().map(|figures| figures.wrong).sum::<u64>();
+                let what = format!("{}: {what} ÷ {}", ours.name, theirs.who);
+                let beside = format!(
+                    "{}; {}; {} and {} wrong verdicts",
+                    median(ours),
+                    median(theirs),
+                    wrong(ours),
+                    wrong(theirs)
+                );
+                lines.push(Line::new(what, bar, Bar::Shown, ratio(ours, theirs, *reading)).beside(beside));
             }
         }
         for (ours, theirs, front) in self.fronts() {
             let values = ours.rounds.iter().zip(&theirs.rounds).zip(&front.rounds);
-            let ratio =
-                spread(values.map(|((mine, other), front)| CPU_MICROS(mine) / (CPU_MICROS(other) - CPU_MICROS(front))));
-            let name = format!("{} : CPU per check ÷ {} less its front", ours.name, theirs.who);
-            let _ = writeln!(out, "  {name:<68} {}", ratio.text());
+            let ratio = Spread::of(
+                values.map(|((mine, other), front)| CPU_MICROS(mine) / (CPU_MICROS(other) - CPU_MICROS(front))),
+            );
+            let what = format!("{}: CPU per check ÷ {} less its front", ours.name, theirs.who);
+            lines.push(Line::new(what, Bar::Shown, Bar::Shown, ratio));
         }
-        out.push_str("\nfigures, median (least to most)\n");
-        for row in &self.rows {
-            let _ = writeln!(out, "  {} · {}, {} rounds", row.name, row.who, row.rounds.len());
-            for (what, reading) in READINGS {
-                let _ = writeln!(out, "    {what:<20} {}", spread(row.rounds.iter().map(reading)).text());
-            }
-        }
-        out
+        lines
     }
 
     pub fn json(&self) -> Value {
@@ -105,7 +85,7 @@ impl Report {
             json!({ "row": row.name, "who": row.who, "rounds": rounds.collect::<Vec<_>>() })
         });
         let ratios = self.pairs().into_iter().flat_map(|(ours, theirs)| {
-            READINGS.iter().take(4).map(move |(what, reading)| {
+            READINGS.iter().map(move |(what, reading)| {
                 let ratio = ratio(ours, theirs, *reading);
                 json!({
                     "row": ours.name, "peer": theirs.who, "what": what,
@@ -142,35 +122,12 @@ fn bar(row: &str, what: &str) -> Option<Bar> {
         ("tcp", "checks per second") => Some(Bar::AtLeast(5.0)),
         ("tcp", "CPU per check, µs") => Some(Bar::AtMost(0.2)),
         ("http", "checks per second") => Some(Bar::AtLeast(2.5)),
-        ("tcp" | "http", "seconds") => None,
+        ("tcp" | "http", "seconds") | (_, "checks per second") => None,
         (_, "seconds") => Some(Bar::AtMost(1.0)),
-        ("tcp" | "http", _) => Some(Bar::None),
-        (_, "checks per second") => None,
-        _ => Some(Bar::None),
+        _ => Some(Bar::Shown),
     }
-}
-
-const fn said(holds: bool) -> &'static str {
-    if holds { "held" } else { "MISSED" }
 }
 
 fn ratio(ours: &Row, theirs: &Row, reading: Reading) -> Spread {
-    spread(ours.rounds.iter().zip(&theirs.rounds).map(|(mine, other)| reading(mine) / reading(other)))
-}
-
-fn spread(values: impl Iterator<Item = f64>) -> Spread {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    Spread { median: values[values.len() / 2], least: values[0], most: values[values.len() - 1] }
-}
-
-impl Spread {
-    fn text(&self) -> String {
-        let show = |value: f64| match value.abs() {
-            value if value >= 100.0 => format!("{value:.0}"),
-            value if value >= 10.0 => format!("{value:.1}"),
-            value => format!("{value:.3}"),
-        };
-        format!("{} ({} to {})", show(self.median), show(self.least), show(self.most))
-    }
+    Spread::of(ours.rounds.iter().zip(&theirs.rounds).map(|(mine, other)| reading(mine) / reading(other)))
 }

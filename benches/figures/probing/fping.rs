@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::measured::{Figures, MEASURED, cpu, rss_bytes, spawn_on};
+use super::super::measured::{Figures, MEASURED, cpu, rss_bytes, spawn_on};
 use super::ours::address;
 
 /// A file of addresses, some of which never answer.

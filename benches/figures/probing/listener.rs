@@ -5,7 +5,7 @@ use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::measured::{OTHERS, Process};
+use super::super::measured::{OTHERS, Process};
 
 /// It, in a process of its own.
 pub struct Listener {
