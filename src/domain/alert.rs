@@ -124,6 +124,9 @@ pub struct Episode {
     pub started_at: Timestamp,
     /// When it ended, in the source's time.
     pub resolved_at: Option<Timestamp>,
+    /// The latest end among the earlier ones.
+    #[serde(default)]
+    pub previous_end: Option<Timestamp>,
     /// When we first heard of it, in our time.
     pub opened_at: Timestamp,
     /// When we were told of its end, in our time.
@@ -132,8 +135,22 @@ pub struct Episode {
 
 impl From<&Alert> for Episode {
     fn from(alert: &Alert) -> Self {
-        let Alert { id, episode, state, started_at, resolved_at, opened_at, cleared_at, .. } = *alert;
-        Self { id, episode, state, started_at, resolved_at, opened_at, cleared_at }
+        let Alert { id, episode, state, started_at, resolved_at, previous_end, opened_at, cleared_at, .. } = *alert;
+        Self { id, episode, state, started_at, resolved_at, previous_end, opened_at, cleared_at }
+    }
+}
+
+impl Episode {
+    /// Whether it says how far all earlier ones reached. One that was recorded late, when it had ended already, does not: while
+    /// it was told of, another may have been open.
+    pub fn covers_earlier(&self) -> bool {
+        let was_open = self.cleared_at.is_none_or(|cleared| self.opened_at < cleared);
+        self.episode == 1 || (was_open && self.previous_end.is_some())
+    }
+
+    /// The latest end that it knows of.
+    pub fn last_end(&self) -> Option<Timestamp> {
+        self.resolved_at.max(self.previous_end)
     }
 }
 

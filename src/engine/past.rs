@@ -11,6 +11,8 @@ use crate::domain::{ClusterId, DeadLetterId, Episode, Identity, Record, Remediat
 pub enum PastKey {
     /// The last episodes of an identity, newest first, at most [`Past::EPISODES`].
     Episodes(Identity),
+    /// As many of them as it takes to know how far they reached: up to the first that covers the earlier ones.
+    LastEpisode(Identity),
     /// A remediation with its links.
     Remediation(RemediationId),
     /// A remediation by the name that a client gave it.

@@ -11,7 +11,7 @@ use super::codec::unpack;
 use super::database::guarded;
 use super::keys;
 use super::overlay::Overlay;
-use crate::domain::{Alias, DeadLetter, Episode, Horizon, Horizons, Record, Remediation, RemediationId};
+use crate::domain::{Alias, DeadLetter, Episode, Horizon, Horizons, Identity, Record, Remediation, RemediationId};
 use crate::engine::{Past, PastKey};
 
 /// Everything that is committed or staged.
@@ -42,12 +42,11 @@ impl Stored {
         let mut past = Past::default();
         for key in keys {
             match key {
-                PastKey::Episodes(identity) => {
-                    let is_there = |episode: &Episode| !horizons.hides_episode(episode);
-                    let episodes = self.last(&keys::episodes(*identity), Past::EPISODES, is_there)?;
-                    if !episodes.is_empty() {
-                        past.episodes.insert(*identity, episodes);
-                    }
+                PastKey::Episodes(identity) => self.add_episodes(*identity, horizons, |_| false, &mut past)?,
+                // What the other key has found is at least as much.
+                PastKey::LastEpisode(identity) if past.episodes.contains_key(identity) => {}
+                PastKey::LastEpisode(identity) => {
+                    self.add_episodes(*identity, horizons, Episode::covers_earlier, &mut past)?;
                 }
                 PastKey::Remediation(id) => self.add_record(*id, horizons, &mut past)?,
                 PastKey::Alias(cluster, name) => {
@@ -70,15 +69,31 @@ impl Stored {
 
     fn horizons(&self) -> Result<Horizons, StoreError> {
         let mut horizons = Horizons::default();
-        let rows: Vec<Horizon> = self.last(&keys::horizons(), usize::MAX, |_| true)?;
+        let rows: Vec<Horizon> = self.last(&keys::horizons(), usize::MAX, |_| true, |_| false)?;
         rows.into_iter().for_each(|horizon| horizons.set(horizon));
         Ok(horizons)
+    }
+
+    /// The last episodes, up to the first that is enough.
+    fn add_episodes(
+        &self,
+        identity: Identity,
+        horizons: &Horizons,
+        is_enough: impl Fn(&Episode) -> bool,
+        past: &mut Past,
+    ) -> Result<(), StoreError> {
+        let is_there = |episode: &Episode| !horizons.hides_episode(episode);
+        let episodes = self.last(&keys::episodes(identity), Past::EPISODES, is_there, is_enough)?;
+        if !episodes.is_empty() {
+            past.episodes.insert(identity, episodes);
+        }
+        Ok(())
     }
 
     fn add_record(&self, id: RemediationId, horizons: &Horizons, past: &mut Past) -> Result<(), StoreError> {
         let row: Option<Remediation> = self.get(&keys::remediation(id))?;
         if let Some(remediation) = row.filter(|row| !horizons.hides_remediation(row)) {
-            let mut links = self.last(&keys::links(id), usize::MAX, |_| true)?;
+            let mut links = self.last(&keys::links(id), usize::MAX, |_| true, |_| false)?;
             links.reverse();
             past.remediations.insert(id, Record { remediation, links });
         }
@@ -97,12 +112,14 @@ impl Stored {
         }
     }
 
-    /// The rows under a prefix for which `is_there`, highest key first, at most `limit`.
+    /// The rows under a prefix for which `is_there`, highest key first, at most `limit`, and none behind the first that
+    /// `is_enough`.
     fn last<T: DeserializeOwned>(
         &self,
         prefix: &Bytes,
         limit: usize,
         is_there: impl Fn(&T) -> bool,
+        is_enough: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
         let over = self.overlay.under(prefix);
         // Each row of the overlay hides at most one of sled's.
@@ -113,9 +130,18 @@ impl Stored {
                 break;
             }
             let (key, value) = found?;
+            let key = Bytes::copy_from_slice(&key);
+            // The overlay has a newer form of it.
+            if over.contains_key(&key) {
+                continue;
+            }
             let row = unpack(&key, &value)?;
             if is_there(&row) {
-                rows.insert(Bytes::copy_from_slice(&key), row);
+                let is_last = is_enough(&row);
+                rows.insert(key, row);
+                if is_last {
+                    break;
+                }
             }
         }
         for (key, value) in over {
@@ -127,6 +153,14 @@ impl Stored {
                 }
             }
         }
-        Ok(rows.into_values().rev().take(limit).collect())
+        let mut last = Vec::new();
+        for row in rows.into_values().rev().take(limit) {
+            let is_last = is_enough(&row);
+            last.push(row);
+            if is_last {
+                break;
+            }
+        }
+        Ok(last)
     }
 }

@@ -112,6 +112,16 @@ impl Rows {
                     episodes.truncate(Past::EPISODES);
                     past.episodes.insert(*identity, episodes);
                 }
+                PastKey::LastEpisode(identity) => {
+                    let mut last = Vec::new();
+                    for alert in self.episodes(*identity).collect::<Vec<_>>().into_iter().rev().take(Past::EPISODES) {
+                        last.push(Episode::from(alert));
+                        if Episode::from(alert).covers_earlier() {
+                            break;
+                        }
+                    }
+                    past.episodes.entry(*identity).or_insert(last);
+                }
                 PastKey::Remediation(id) => self.fetch(*id, &mut past),
                 PastKey::Alias(cluster, name) => {
                     let key = (ALIAS, format!("{cluster} {name}").into_bytes());

@@ -11,7 +11,9 @@ use super::super::turn::Turn;
 use super::episode::{self, Meaning};
 use super::{check_alert, join};
 use crate::domain::check;
-use crate::domain::{Alert, AlertId, AlertState, DeadLetter, DeadLetterId, Identity, InstanceId, SourceId, Timestamp};
+use crate::domain::{
+    Alert, AlertId, AlertState, DeadLetter, DeadLetterId, Episode, Identity, InstanceId, SourceId, Timestamp,
+};
 use crate::engine::Change;
 use crate::engine::signs::{finding, severity};
 
@@ -20,7 +22,11 @@ use crate::engine::signs::{finding, severity};
 pub fn wanted(memory: &Memory, delivery: &Delivery, now: Timestamp) -> Vec<PastKey> {
     let episodes = delivery.reports.iter().filter_map(|report| {
         let identity = Identity::of(&delivery.source, &report.labels);
-        let is_known = memory.alerts().get(&identity).is_some_and(|open| match report.status {
+        let open = memory.alerts().get(&identity);
+        if open.is_none() && report.status == ReportStatus::Firing {
+            return Some(PastKey::LastEpisode(identity));
+        }
+        let is_known = open.is_some_and(|open| match report.status {
             ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
             // It ended after everything that was ever said of it: it is this episode that ends.
             ReportStatus::Resolved => {
@@ -105,7 +111,7 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
     let next = 1 + numbers.max().unwrap_or(0);
     match (meaning, open) {
         (Meaning::Opens { state, started_at }, _) => {
-            let previous_end = closed.iter().filter_map(|known| known.resolved_at).max();
+            let previous_end = closed.iter().filter_map(Episode::last_end).max();
             let alert = Alert { previous_end, ..new_episode(turn, source, report, next, state, started_at, None) };
             turn.touch(alert.instance());
             turn.record_alert(alert);

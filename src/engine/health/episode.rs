@@ -76,7 +76,7 @@ struct Heard {
 
 fn fires(open: Option<&Alert>, past: &[Episode], started_at: Timestamp, heard: Heard) -> Meaning {
     let Heard { now, hold, is_ahead } = heard;
-    let last_end = past.iter().filter_map(|closed| closed.resolved_at).max();
+    let last_end = past.iter().filter_map(Episode::last_end).max();
     let is_newer = last_end.is_none_or(|end| started_at > end);
     let Some(open) = open else {
         let state = if is_newer { AlertState::Firing } else { AlertState::RefiredUnconfirmed };
