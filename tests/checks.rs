@@ -160,11 +160,15 @@ impl Past {
     }
 
     /// Whether this run speaks against a finding: a PASS, or a FAIL because of something else. For a part of the node only where
-    /// that part was seen; for the node as a whole a FAIL only where it blames nothing but parts.
-    fn is_against(&self, entry: &Entry, what: What) -> bool {
+    /// that part was seen, or any part of the machine that came in place of the one `of_before`; for the node as a whole a FAIL only
+    /// where it blames nothing but parts.
+    fn is_against(&self, entry: &Entry, what: What, of_before: bool) -> bool {
         let Entry::Run { found, seen, fault, .. } = entry else { return false };
         let fault = *fault;
-        let is_seen = what.1.is_empty() || seen.contains(what.1) || self.lie == Some(Lie::UnseenClears);
+        let is_seen = what.1.is_empty()
+            || seen.contains(what.1)
+            || (of_before && !seen.is_empty())
+            || self.lie == Some(Lie::UnseenClears);
         match self.verdict(entry) {
             Some(Verdict::Pass) => is_seen,
             Some(Verdict::Fail) if fault => false,
@@ -177,7 +181,7 @@ impl Past {
     /// Backwards from `upto`: how many FAIL in a row that count speak for it, and when the first of them ended.
     ///
     /// A FAIL of the node as a whole is a FAIL whatever it found, and the last of them says what stands.
-    fn streak(&self, upto: usize, what: What) -> (usize, Option<Timestamp>) {
+    fn streak(&self, upto: usize, what: What, of_before: bool) -> (usize, Option<Timestamp>) {
         let is_whole = what.1.is_empty();
         let (mut count, mut since) = (0, None);
         for entry in self.entries[..=upto].iter().rev() {
@@ -197,7 +201,7 @@ impl Past {
                     // Another way of failing is what stands.
                     Some(Verdict::Fail) if is_whole => break,
                     Some(Verdict::Pass) if is_whole => break,
-                    _ if self.is_against(entry, what) => break,
+                    _ if self.is_against(entry, what, of_before) => break,
                     _ => {}
                 },
                 Entry::Time { .. } => {}
@@ -207,18 +211,20 @@ impl Past {
     }
 
     /// Whether it was found often and long enough, but for a fault of the prober.
-    fn is_ripe(&self, upto: usize, what: What) -> bool {
+    fn is_ripe(&self, upto: usize, what: What, of_before: bool) -> bool {
         let now = match &self.entries[upto] {
-            Entry::Run { now, .. } | Entry::Time { now, .. } => *now,
-            Entry::Forgotten | Entry::Replaced => return false,
+            entry @ Entry::Run { now, .. } if self.verdict(entry) == Some(Verdict::Fail) => *now,
+            Entry::Time { now, .. } => *now,
+            // Only what fails makes anybody believe that something is wrong.
+            Entry::Run { .. } | Entry::Forgotten | Entry::Replaced => return false,
         };
-        let (count, since) = self.streak(upto, what);
+        let (count, since) = self.streak(upto, what, of_before);
         let round = if self.lie == Some(Lie::NoRound) { Duration::ZERO } else { self.thresholds.round };
         count >= self.thresholds.failures && since.is_some_and(|since| now >= since.plus(round))
     }
 
     /// How many runs in a row speak against it, backwards from `upto`.
-    fn misses(&self, upto: usize, what: What) -> usize {
+    fn misses(&self, upto: usize, what: What, of_before: bool) -> usize {
         let mut misses = 0;
         for entry in self.entries[..=upto].iter().rev() {
             match entry {
@@ -227,9 +233,9 @@ impl Past {
                     if found.contains(&what) || (what.1.is_empty() && blames_the_node(found)) {
                         break;
                     }
-                    misses += usize::from(self.is_against(entry, what));
+                    misses += usize::from(self.is_against(entry, what, of_before));
                 }
-                Entry::Run { .. } => misses += usize::from(self.is_against(entry, what)),
+                Entry::Run { .. } => misses += usize::from(self.is_against(entry, what, of_before)),
                 Entry::Time { .. } | Entry::Forgotten => {}
             }
         }
@@ -245,12 +251,14 @@ impl Past {
                 Entry::Run { fault, .. } | Entry::Time { fault, .. } => *fault && self.lie != Some(Lie::FaultCounts),
                 Entry::Forgotten | Entry::Replaced => false,
             };
+            let doubted = held == Held::Doubted;
+            let is_over = held != Held::Nothing
+                && self.is_against(entry, what, doubted)
+                && self.misses(at, what, doubted) >= passes;
             held = match (entry, held) {
                 (Entry::Replaced, Held::Believed) => Held::Doubted,
-                _ if held != Held::Nothing && self.is_against(entry, what) && self.misses(at, what) >= passes => {
-                    Held::Nothing
-                }
-                _ if self.is_ripe(at, what) && !fault => Held::Believed,
+                _ if is_over => Held::Nothing,
+                _ if self.is_ripe(at, what, doubted) && !fault => Held::Believed,
                 _ => held,
             };
             held
@@ -288,7 +296,7 @@ impl Past {
                     Some(Verdict::Fail) if found.contains(&what) => return true,
                     // Another way of failing is what stands.
                     Some(Verdict::Fail) if what.1.is_empty() && blames_the_node(found) => return false,
-                    _ if self.is_against(entry, what) => return false,
+                    _ if self.is_against(entry, what, false) => return false,
                     _ => {}
                 },
                 Entry::Time { .. } | Entry::Forgotten => {}
@@ -391,7 +399,10 @@ impl Model {
             let past = &self.pasts[&pair];
             let last = past.entries.len() - 1;
             let (_, held) = &self.counted[&pair];
-            let is_lost = |what: &What| held.get(what) != Some(&Held::Believed) && past.is_ripe(last, *what);
+            let is_lost = |what: &What| {
+                held.get(what) != Some(&Held::Believed)
+                    && past.is_ripe(last, *what, held.get(what) == Some(&Held::Doubted))
+            };
             if fault && past.ever().iter().any(is_lost) {
                 self.add(pair, Entry::Forgotten);
             }
@@ -457,7 +468,7 @@ fn instance(n: usize, generation: u64) -> Instance {
 
 fn policy(thresholds: Thresholds) -> CheckPolicy {
     CheckPolicy {
-        kind: CheckKind::Command,
+        kind: CheckKind::DcgmExporter,
         select: Matchers::default(),
         failures_before: thresholds.failures as u32,
         passes_before: thresholds.passes as u32,

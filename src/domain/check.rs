@@ -228,7 +228,7 @@ pub struct Observation {
     /// What a person should read, at most [`Observation::EVIDENCE`] bytes: what was asked and what came back.
     pub evidence: String,
     /// Which parts of the node were seen alive, such as the UUIDs of GPUs with current samples. A finding about a part that is
-    /// not among them is not cleared by a PASS.
+    /// not among them is not cleared by a PASS. A program of the site names none: it speaks for all parts.
     pub devices: Vec<Box<str>>,
 }
 

@@ -153,7 +153,7 @@ impl Condition {
 /// One finding of a condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// What is wrong, as it was seen first.
+    /// What is wrong, as it was last seen before it was believed.
     pub finding: Finding,
     /// What we make of it.
     pub trust: Trust,

@@ -6,10 +6,12 @@
 //!
 //! Whole-node findings are counted together: a node that refuses, then times out, then refuses has failed three times. A
 //! finding about one part, such as a GPU, is counted by itself. A FAIL speaks against what it did not find as a PASS would:
-//! against a part's finding where that part was seen, and against whole-node findings where it found only parts to blame.
+//! against a part's finding where that part was seen, and against whole-node findings where it found only parts to blame. A
+//! program of the site speaks for all parts, since only it knows them; and of a machine that was replaced it is enough that
+//! any part was seen, since the part that was found is gone with the machine.
 
 use super::super::settings::CheckPolicy;
-use crate::domain::{Belief, Condition, Finding, Observation, Standing, Streak, Timestamp, Trust, Verdict};
+use crate::domain::{Belief, CheckKind, Condition, Finding, Observation, Standing, Streak, Timestamp, Trust, Verdict};
 
 /// What a run comes to, once what says nothing is taken out of it.
 #[derive(Debug)]
@@ -73,7 +75,13 @@ pub fn next(
     ended_at: Timestamp,
     now: Timestamp,
 ) -> Next {
-    let is_seen = |finding: &Finding| finding.device.is_empty() || observation.devices.contains(&finding.device);
+    let speaks_for_all = condition.kind == CheckKind::Command;
+    let is_seen = |finding: &Finding| {
+        finding.device.is_empty() || speaks_for_all || observation.devices.contains(&finding.device)
+    };
+    let is_looked_for = |standing: &Standing| {
+        is_seen(&standing.finding) || (standing.trust == Trust::Doubted && !observation.devices.is_empty())
+    };
     let differs = condition.verdict != reading.verdict || is_another_class(condition, reading);
     let mut next =
         Next { condition: condition.clone(), differs, believed: Vec::new(), cleared: Vec::new(), asserted: Vec::new() };
@@ -81,15 +89,15 @@ pub fn next(
         Verdict::Fail => {
             next.found(reading, fault, ended_at);
             if !fault {
-                next.missed(policy, |finding| match finding.device.is_empty() {
+                next.missed(policy, |standing| match standing.finding.device.is_empty() {
                     true => !blames_the_node(reading),
-                    false => is_seen(finding) && !is_in(reading, finding),
+                    false => is_looked_for(standing) && !is_in(reading, &standing.finding),
                 });
             }
         }
         Verdict::Pass => {
             next.condition.fails = None;
-            next.missed(policy, is_seen);
+            next.missed(policy, is_looked_for);
         }
         Verdict::Inconclusive | Verdict::Error | Verdict::Skipped => {}
     }
@@ -102,7 +110,7 @@ pub fn next(
         next.condition.verdict = reading.verdict;
         next.condition.verdict_at = ended_at;
     }
-    next.settle(policy, fault, now);
+    next.settle(policy, fault, reading.verdict == Verdict::Fail, now);
     next
 }
 
@@ -118,7 +126,7 @@ pub fn ripen(condition: &Condition, policy: &CheckPolicy, fault: bool, now: Time
     if fault {
         next.forget_counts();
     }
-    next.settle(policy, fault, now);
+    next.settle(policy, fault, true, now);
     next
 }
 
@@ -135,6 +143,20 @@ pub fn is_counting(condition: &Condition) -> bool {
 
 fn is_in(reading: &Reading, finding: &Finding) -> bool {
     reading.findings.iter().any(|found| found.is_same(finding))
+}
+
+/// Whether there is room for one more. Where as much stands as is kept, what was only suspected goes, the oldest first: a new
+/// finding is passed over only where all others are alerts, and the node is sick anyhow.
+fn make_room(standing: &mut Vec<Standing>) -> bool {
+    if standing.len() < Finding::KEPT {
+        return true;
+    }
+    let suspected = (0..standing.len()).filter(|at| standing[*at].trust == Trust::Suspected);
+    let oldest = suspected.min_by_key(|at| standing[*at].since);
+    oldest.is_some_and(|oldest| {
+        standing.remove(oldest);
+        true
+    })
 }
 
 /// Whether a FAIL found other things than the one before.
@@ -158,9 +180,10 @@ impl Next {
         }
         for finding in &reading.findings {
             let counted = u32::from(!fault);
-            let has_room = self.condition.standing.len() < Finding::KEPT;
-            match self.condition.standing.iter_mut().find(|standing| standing.finding.is_same(finding)) {
-                Some(standing) => {
+            let known = &mut self.condition.standing;
+            match known.iter().position(|standing| standing.finding.is_same(finding)) {
+                Some(at) => {
+                    let standing = &mut known[at];
                     if standing.trust == Trust::Believed {
                         self.asserted.push(finding.clone());
                     }
@@ -169,8 +192,11 @@ impl Next {
                     }
                     standing.seen = standing.seen.saturating_add(counted);
                     standing.missed = 0;
+                    if standing.trust != Trust::Believed {
+                        standing.finding = finding.clone();
+                    }
                 }
-                None if has_room => self.condition.standing.push(Standing {
+                None if make_room(known) => known.push(Standing {
                     finding: finding.clone(),
                     trust: Trust::Suspected,
                     seen: counted,
@@ -204,10 +230,10 @@ impl Next {
     }
 
     /// Counts a run that speaks against the findings for which `is_against` holds.
-    fn missed(&mut self, policy: &CheckPolicy, is_against: impl Fn(&Finding) -> bool) {
+    fn missed(&mut self, policy: &CheckPolicy, is_against: impl Fn(&Standing) -> bool) {
         let mut cleared = Vec::new();
         self.condition.standing.retain_mut(|standing| {
-            if !is_against(&standing.finding) {
+            if !is_against(standing) {
                 return true;
             }
             (standing.seen, standing.missed) = (0, standing.missed.saturating_add(1));
@@ -220,8 +246,9 @@ impl Next {
         self.cleared.append(&mut cleared);
     }
 
-    /// Believes what was found often and long enough, and says what is believed of the whole.
-    fn settle(&mut self, policy: &CheckPolicy, fault: bool, now: Timestamp) {
+    /// Believes what was found often and long enough, and says what is believed of the whole. A run that is no FAIL makes
+    /// nobody believe anything (`may_believe`): what is ripe then waits for the time, which asks for it right after.
+    fn settle(&mut self, policy: &CheckPolicy, fault: bool, may_believe: bool, now: Timestamp) {
         let fails = self.condition.fails;
         let mut ripe_at: Option<Timestamp> = None;
         for standing in &mut self.condition.standing {
@@ -235,7 +262,7 @@ impl Next {
                 continue;
             }
             let ripe = since.plus(policy.round);
-            if now >= ripe {
+            if now >= ripe && may_believe {
                 standing.trust = Trust::Believed;
                 self.believed.push(standing.finding.clone());
             } else {

@@ -193,3 +193,91 @@ fn what_is_not_believed_counts_against_the_prober_whatever_came_since() {
         assert_eq!(condition.is_suspect(), is_suspect, "{runs}");
     }
 }
+
+#[test]
+fn a_program_speaks_for_all_parts_that_it_knows() {
+    let bad = || Observation::fail(vec![Finding::new("bad", "").on("GPU-1")], "");
+    for (runs, expected) in
+        [("DpDpDp", ""), ("DDpp", "2+bad 4-bad"), ("DDpDpp", "2+bad 6-bad"), ("DDRR", "2+bad 4+refused 4-bad")]
+    {
+        let policy = CheckPolicy { kind: CheckKind::Command, ..policy(2, 2, 0) };
+        let mut condition = Condition { kind: CheckKind::Command, ..unknown() };
+        let mut told = Vec::new();
+        for (n, letter) in runs.chars().enumerate() {
+            let now = at(n as i64 * 10);
+            let observation = if letter == 'D' { bad() } else { observation(letter) };
+            let reading = read(&condition, &observation);
+            let next = next(&condition, &reading, &observation, &policy, false, now, now);
+            told.extend(next.believed.iter().map(|finding| format!("{}+{}", n + 1, name(finding))));
+            told.extend(next.cleared.iter().map(|finding| format!("{}-{}", n + 1, name(finding))));
+            condition = next.condition;
+        }
+        assert_eq!(told.join(" "), expected, "{runs}");
+    }
+}
+
+#[test]
+fn a_part_of_the_machine_that_was_replaced_is_clear_once_other_parts_are_seen_well() {
+    let old = Finding::new("double_bit_ecc", "").on("GPU-old");
+    let standing = |trust| Standing { finding: old.clone(), trust, seen: 0, missed: 0, since: at(0) };
+    for (trust, runs, clears) in [
+        (Trust::Doubted, "PP", true),
+        (Trust::Doubted, "PHP", true),
+        (Trust::Doubted, "P", false),
+        // Nobody saw any part of it.
+        (Trust::Doubted, "pppp", false),
+        (Trust::Doubted, "EIES", false),
+        // The machine is the same: what is not seen is not well.
+        (Trust::Believed, "PPPP", false),
+    ] {
+        let mut condition = Condition { standing: vec![standing(trust)], ..unknown() };
+        let told = told(&mut condition, &policy(3, 2, 0), runs);
+        assert_eq!(told.contains("-double_bit_ecc"), clears, "{trust:?} {runs}");
+    }
+}
+
+#[test]
+fn a_new_finding_is_not_passed_over_for_old_suspicions() {
+    let mut condition = unknown();
+    for n in 0..200 {
+        let observation = Observation::fail(vec![Finding::new("odd", "").on(&format!("part-{n}"))], "");
+        let reading = read(&condition, &observation);
+        condition = next(&condition, &reading, &observation, &policy(2, 2, 0), false, at(n), at(n)).condition;
+        assert!(condition.standing.len() <= Finding::KEPT);
+    }
+    assert_eq!(told(&mut condition, &policy(2, 2, 0), "RR"), "2+refused");
+}
+
+#[test]
+fn only_what_fails_makes_anybody_believe_something() {
+    // Ripe in the second run, but for the round; then a run that says nothing comes, and the time says the rest.
+    for silent in ["E", "I", "S", "p"] {
+        let mut condition = unknown();
+        let policy = policy(2, 2, 15);
+        assert_eq!(told(&mut condition, &policy, "XX"), "", "{silent}");
+        let observation = observation(silent.chars().next().unwrap());
+        let reading = read(&condition, &observation);
+        let late = at(1000);
+        let next = next(&condition, &reading, &observation, &policy, false, late, late);
+        assert!(next.believed.is_empty() && next.condition.ripe_at.is_some_and(|at| at <= late), "{silent}");
+        assert_eq!(ripen(&next.condition, &policy, false, late).believed.len(), 1, "{silent}");
+    }
+}
+
+#[test]
+fn what_is_believed_is_what_was_seen_last() {
+    let action = |action| {
+        let finding = Finding { recovery_action: Some(action), ..Finding::new("recovery", "").on("GPU-1") };
+        Observation::fail(vec![finding], "")
+    };
+    let mut condition = unknown();
+    let mut believed = Vec::new();
+    for (n, wanted) in [3, 3, 2].into_iter().enumerate() {
+        let now = at(n as i64 * 10);
+        let reading = read(&condition, &action(wanted));
+        let next = next(&condition, &reading, &action(wanted), &policy(3, 2, 0), false, now, now);
+        believed.extend(next.believed.iter().map(|finding| finding.recovery_action));
+        condition = next.condition;
+    }
+    assert_eq!(believed, [Some(2)]);
+}

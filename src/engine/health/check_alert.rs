@@ -108,9 +108,14 @@ pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, findin
 /// It was found again: once a minute that is written down, with what was seen.
 pub fn assert_again(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, finding: &Finding) {
     let Some(alert) = turn.memory().alerts().get(&identity(condition, finding)) else { return };
-    if turn.now().since(alert.last_seen_at) >= LAST_SEEN_STEP {
-        let annotations = annotations(found, condition, finding, alert.run_id);
+    let annotations = annotations(found, condition, finding, alert.run_id);
+    // Another verdict of the driver may call for something else, and does not wait for the minute.
+    let is_new = read_texts(&alert.labels, &annotations) != read_texts(&alert.labels, &alert.annotations);
+    if is_new || turn.now().since(alert.last_seen_at) >= LAST_SEEN_STEP {
         let alert = Alert { last_seen_at: turn.now(), annotations, ..alert.clone() };
+        if is_new {
+            turn.touch(alert.instance());
+        }
         turn.record_alert(alert);
     }
 }

@@ -33,7 +33,7 @@ pub enum Asker {
     Remediation,
 }
 
-/// The stored rows that runs name: earlier episodes of what may become an alert.
+/// The stored rows that runs name: earlier episodes of what may become an alert, found by this run or before.
 pub fn wanted_by_runs(memory: &Memory, settings: &Settings, runs: &[Probed]) -> Vec<PastKey> {
     let mut keys = BTreeSet::new();
     for run in runs.iter().filter(|run| run.observation.verdict == Verdict::Fail) {
@@ -44,7 +44,8 @@ pub fn wanted_by_runs(memory: &Memory, settings: &Settings, runs: &[Probed]) -> 
         let is_open = |finding: &Finding| {
             condition.standing.iter().any(|one| one.trust == Trust::Believed && one.finding.is_same(finding))
         };
-        let new = run.observation.findings.iter().filter(|finding| !is_open(finding));
+        let standing = condition.standing.iter().map(|standing| &standing.finding);
+        let new = run.observation.findings.iter().chain(standing).filter(|finding| !is_open(finding));
         keys.extend(new.map(|finding| PastKey::Episodes(check_alert::identity(&condition, finding))));
     }
     keys.into_iter().collect()
