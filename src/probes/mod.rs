@@ -19,6 +19,7 @@ pub mod links;
 pub mod nvml;
 pub mod plan;
 mod program;
+mod pulse;
 mod resolve;
 pub mod runner;
 mod tcp;

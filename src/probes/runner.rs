@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::board::{Board, Job, Planned, Start, Wanted};
+use super::pulse::{LATE, Pulse};
 use super::{Prober, Target};
 use crate::clock::{Clock, Stopwatch, wall_clock};
+use crate::config::checks::Probe;
 use crate::domain::{CheckId, Finding, InstanceId, Observation, Probed, Timestamp, Verdict};
 
 /// What a run may take beyond its timeout, which every probe keeps by itself.
@@ -84,13 +86,14 @@ pub async fn run(prober: Arc<Prober>, clock: Arc<Clock>, watcher: Arc<dyn Watche
     let mut running: JoinSet<(Job, Timestamp, Observation, Duration)> = JoinSet::new();
     let mut asked: BTreeMap<u64, Asked> = BTreeMap::new();
     let mut number = 0;
+    let pulse = Pulse::start();
     loop {
         let now = clock.now();
         board.drifts(wall_clock().as_micros().saturating_sub(now.as_micros()), now);
         board.turn(now).iter().for_each(|check| watcher.skipped(check));
         while let Some(Start { job, late }) = board.start(now) {
             late.into_iter().for_each(|late| watcher.began(late));
-            running.spawn(one(Arc::clone(&prober), job, now));
+            running.spawn(one(Arc::clone(&prober), Arc::clone(&pulse), job, now));
         }
         watcher.stands(board.planned(), board.running());
         let pause = board.next_due().map_or(Duration::MAX, |due| due.since(now)).min(CLOCK_LOOK);
@@ -139,10 +142,18 @@ fn ask(board: &mut Board, id: &InstanceId, which: Which, number: u64, now: Times
 }
 
 /// One run, over in time whatever the probe does.
-async fn one(prober: Arc<Prober>, job: Job, began: Timestamp) -> (Job, Timestamp, Observation, Duration) {
-    let watch = Stopwatch::start();
+async fn one(
+    prober: Arc<Prober>,
+    pulse: Arc<Pulse>,
+    job: Job,
+    began: Timestamp,
+) -> (Job, Timestamp, Observation, Duration) {
+    let (watch, missed) = (Stopwatch::start(), pulse.missed());
     let (check, target) = (job.planned.check.clone(), Arc::clone(&job.target));
     let timeout = check.timeout;
+    // A program is killed at the timeout, and that takes a moment; everything else ends by itself.
+    let has_program = matches!(check.probe, Probe::Command(_) | Probe::Nvml(_));
+    let longest = if has_program { timeout + GRACE } else { timeout } + LATE;
     // In a task of its own: whatever goes wrong in a probe, there is a result. A set, as its end ends the task.
     let mut probe = JoinSet::new();
     probe.spawn(async move { prober.run(&check.probe, &target, timeout).await });
@@ -155,6 +166,7 @@ async fn one(prober: Arc<Prober>, job: Job, began: Timestamp) -> (Job, Timestamp
             Observation::fail(vec![Finding::new(HUNG, detail.clone())], detail)
         }
     };
+    let observation = pulse.judge(missed, watch.elapsed() > longest, observation).await;
     (job, began, observation, watch.elapsed())
 }
 

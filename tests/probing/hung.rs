@@ -3,6 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::fleet::{fleet, runs, start, wait_runs, wait_well};
 use crate::support::daemon::Daemon;
@@ -83,4 +87,27 @@ fn no_program_outlives_the_daemon() {
     });
     // Whoever asked is told something, or cut off.
     drop(asker.join().unwrap());
+}
+
+#[test]
+fn a_daemon_that_was_stopped_for_a_while_blames_no_node() {
+    let (site, nodes) = fleet(3);
+    let program = site.path("slow");
+    fs::write(&program, "#!/bin/sh\nsleep 0.3\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let argv = program.to_str().unwrap();
+    let check =
+        format!("[checks.look]\nevery = \"1s\"\ntimeout = \"600ms\"\n[checks.look.command]\nargv = [\"{argv}\"]");
+    site.append(MAIN, &check);
+    let daemon = start(&site, &nodes);
+    for _ in 0..4 {
+        wait_runs(&daemon, "look", "pass", 2);
+        daemon.signal(Signal::STOP);
+        // Longer than a run may take, with all that is added to it.
+        thread::park_timeout(Duration::from_secs(2));
+        daemon.signal(Signal::CONT);
+    }
+    wait_runs(&daemon, "look", "pass", 3);
+    assert_eq!((runs(&daemon, "look", "fail"), runs(&daemon, "ssh", "fail")), (0.0, 0.0));
+    daemon.stop();
 }
