@@ -172,8 +172,11 @@ fn lines(all: &[[Traced; SHAPES.len()]]) -> Vec<Line> {
             Spread::of([sum(|traced| traced.seen.sled_elsewhere()) as f64]),
         )
         .beside(last.named(last.seen.sled.keys())),
-        never("posts that were refused, or that the trace lacks", sum(missed))
-            .beside(format!("of {}", sum(|traced| traced.sent))),
+        never("posts that the trace lacks", sum(missed)).beside(format!(
+            "of {}; {} were told to come again, as a trace slows sled down too",
+            sum(|traced| traced.sent),
+            sum(|traced| traced.seen.refused)
+        )),
     ];
     for (at, shape) in SHAPES.iter().enumerate().skip(1) {
         let batches: usize = all.iter().map(|round| round[at].seen.batches.len()).sum();
@@ -193,7 +196,7 @@ fn lines(all: &[[Traced; SHAPES.len()]]) -> Vec<Line> {
 }
 
 fn missed(traced: &Traced) -> usize {
-    traced.sent.abs_diff(traced.posts()) + traced.seen.refused
+    traced.sent.abs_diff(traced.posts())
 }
 
 /// The calls around a batch in the middle of a trace: the last posts that were read before it, the batch, and the first

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn failed(names: &[&'static str]) -> Observation {
-        Observation::fail(names.iter().map(|name| Finding::new(*name, "")).collect(), "no answer")
+        Observation::fail(names.iter().map(|name| Finding::new(name, "")).collect(), "no answer")
     }
 
     /// Nothing else runs on this thread meanwhile, as if the process were stopped.

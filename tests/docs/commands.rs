@@ -7,8 +7,9 @@ use super::support::daemon::{Daemon, remedyd};
 use super::support::site::Site;
 
 /// What begins like this is not run here, and why not.
-const ELSEWHERE: [(&str, &str); 16] = [
-    ("benches/run", "takes a quarter of an hour"),
+const ELSEWHERE: [(&str, &str); 17] = [
+    ("benches/run", "takes two hours, and measures nothing beside other tests"),
+    ("cargo bench --bench parts", "builds a release; what it measures is asserted as it runs"),
     ("cargo run --release -- serve", "builds a release; that the shipped configuration serves is tests/daemon.rs's"),
     ("cargo run --release -- demo", "builds a release; the demo is run by tests/demo.rs"),
     ("tests/run", "runs all tests, this one too"),
