@@ -99,7 +99,9 @@ fn a_daemon_that_was_stopped_for_a_while_blames_no_node() {
     let check =
         format!("[checks.look]\nevery = \"1s\"\ntimeout = \"600ms\"\n[checks.look.command]\nargv = [\"{argv}\"]");
     site.append(MAIN, &check);
-    let daemon = start(&site, &nodes);
+    let daemon = Daemon::start(&site);
+    // Each by both checks.
+    wait_well(&daemon, 2 * nodes.len());
     for _ in 0..4 {
         wait_runs(&daemon, "look", "pass", 2);
         daemon.signal(Signal::STOP);
