@@ -72,6 +72,8 @@ pub struct Turned<'a> {
     pub engine: &'a Engine,
     /// How much room the disk lacks, in words; nothing is taken until it is there.
     pub shortage: Option<&'a str>,
+    /// Engine time.
+    pub now: Timestamp,
 }
 
 /// Everything that the writer's thread owns.
@@ -233,7 +235,7 @@ impl<P: Port> Writer<P> {
     }
 
     fn turned(&mut self, shortage: Option<&str>) {
-        self.observer.turned(&Turned { engine: &self.engine, shortage });
+        self.observer.turned(&Turned { engine: &self.engine, shortage, now: self.clock.now() });
     }
 
     fn step(

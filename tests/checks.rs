@@ -108,6 +108,8 @@ enum Entry {
     Time { now: Timestamp, fault: bool },
     /// A fault of the prober began, or was there when a finding would have been believed.
     Forgotten,
+    /// The daemon began.
+    Restarted { now: Timestamp },
     /// Another machine has the instance's name now.
     Replaced,
 }
@@ -144,7 +146,7 @@ impl Past {
     fn ever(&self) -> BTreeSet<What> {
         let found = self.entries.iter().filter_map(|entry| match entry {
             Entry::Run { found, .. } => Some(found),
-            Entry::Time { .. } | Entry::Forgotten | Entry::Replaced => None,
+            Entry::Time { .. } | Entry::Forgotten | Entry::Restarted { .. } | Entry::Replaced => None,
         });
         found.flatten().copied().collect()
     }
@@ -183,10 +185,12 @@ impl Past {
     /// A FAIL of the node as a whole is a FAIL whatever it found, and the last of them says what stands.
     fn streak(&self, upto: usize, what: What, of_before: bool) -> (usize, Option<Timestamp>) {
         let is_whole = what.1.is_empty();
-        let (mut count, mut since) = (0, None);
+        let (mut count, mut since, mut started) = (0, None, Timestamp::default());
         for entry in self.entries[..=upto].iter().rev() {
             match entry {
                 Entry::Forgotten | Entry::Replaced => break,
+                // A round begins anew with the daemon.
+                Entry::Restarted { now } => started = started.max(*now),
                 Entry::Run { fault: true, .. }
                     if self.verdict(entry) == Some(Verdict::Fail) && self.lie != Some(Lie::FaultCounts) =>
                 {
@@ -196,7 +200,7 @@ impl Past {
                     Some(Verdict::Fail)
                         if found.contains(&what) || (count > 0 && is_whole && blames_the_node(found)) =>
                     {
-                        (count, since) = (count + 1, Some(*ended_at));
+                        (count, since) = (count + 1, Some(started.max(*ended_at)));
                     }
                     // Another way of failing is what stands.
                     Some(Verdict::Fail) if is_whole => break,
@@ -216,7 +220,7 @@ impl Past {
             entry @ Entry::Run { now, .. } if self.verdict(entry) == Some(Verdict::Fail) => *now,
             Entry::Time { now, .. } => *now,
             // Only what fails makes anybody believe that something is wrong.
-            Entry::Run { .. } | Entry::Forgotten | Entry::Replaced => return false,
+            Entry::Run { .. } | Entry::Forgotten | Entry::Restarted { .. } | Entry::Replaced => return false,
         };
         let (count, since) = self.streak(upto, what, of_before);
         let round = if self.lie == Some(Lie::NoRound) { Duration::ZERO } else { self.thresholds.round };
@@ -236,7 +240,7 @@ impl Past {
                     misses += usize::from(self.is_against(entry, what, of_before));
                 }
                 Entry::Run { .. } => misses += usize::from(self.is_against(entry, what, of_before)),
-                Entry::Time { .. } | Entry::Forgotten => {}
+                Entry::Time { .. } | Entry::Forgotten | Entry::Restarted { .. } => {}
             }
         }
         misses
@@ -249,7 +253,7 @@ impl Past {
         let after = |(at, entry): (usize, &Entry)| {
             let fault = match entry {
                 Entry::Run { fault, .. } | Entry::Time { fault, .. } => *fault && self.lie != Some(Lie::FaultCounts),
-                Entry::Forgotten | Entry::Replaced => false,
+                Entry::Forgotten | Entry::Restarted { .. } | Entry::Replaced => false,
             };
             let doubted = held == Held::Doubted;
             let is_over = held != Held::Nothing
@@ -299,19 +303,22 @@ impl Past {
                     _ if self.is_against(entry, what, false) => return false,
                     _ => {}
                 },
-                Entry::Time { .. } | Entry::Forgotten => {}
+                Entry::Time { .. } | Entry::Forgotten | Entry::Restarted { .. } => {}
             }
         }
         false
     }
 
-    /// The last verdict about the machine that is there now.
-    fn last(&self) -> Option<(Verdict, &BTreeSet<What>)> {
+    /// The last verdict about the machine that is there now, and since when runs come to that.
+    fn last(&self) -> Option<(Verdict, Timestamp)> {
         let of_this = self.entries.iter().rev().take_while(|entry| !matches!(entry, Entry::Replaced));
-        of_this.into_iter().find_map(|entry| match entry {
-            Entry::Run { found, .. } => self.verdict(entry).map(|verdict| (verdict, found)),
-            Entry::Time { .. } | Entry::Forgotten | Entry::Replaced => None,
-        })
+        let mut runs = of_this.filter_map(|entry| match entry {
+            Entry::Run { ended_at, .. } => self.verdict(entry).map(|verdict| (verdict, *ended_at)),
+            Entry::Time { .. } | Entry::Forgotten | Entry::Restarted { .. } | Entry::Replaced => None,
+        });
+        let (last, at) = runs.next()?;
+        let since = runs.take_while(|(verdict, _)| *verdict == last).last().map_or(at, |(_, first)| first);
+        Some((last, since))
     }
 }
 
@@ -338,27 +345,32 @@ impl Model {
         self.counted.retain(|pair, _| !is_gone(pair));
     }
 
-    /// Nodes that were probed, and those of them of which something was found that is not believed (I20).
-    fn nodes(&self) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    /// Nodes of which a check says something, and those of which something was found that is not believed (I20): ten minutes
+    /// long where they do not fail any more.
+    fn nodes(&self, now: Timestamp) -> (BTreeSet<usize>, BTreeSet<usize>) {
         let is_suspect = |pair: &Pair, past: &Past| {
             let (belief, held) = &self.counted[pair];
-            let fails = past.last().is_some_and(|(verdict, _)| verdict == Verdict::Fail);
-            (fails && *belief != Belief::Failing)
-                || past.ever().into_iter().any(|what| !held.contains_key(&what) && past.stands(what))
+            let stands = past.ever().into_iter().any(|what| !held.contains_key(&what) && past.stands(what));
+            match past.last() {
+                Some((Verdict::Fail, _)) => stands || *belief != Belief::Failing,
+                Some((_, since)) => stands && now < since.plus(Duration::from_secs(600)),
+                None => stands,
+            }
         };
-        let probed = self.pasts.keys().map(|(_, node)| *node).collect();
+        let says = |past: &Past| past.last().is_some_and(|(last, _)| matches!(last, Verdict::Pass | Verdict::Fail));
+        let probed = self.pasts.iter().filter(|(_, past)| says(past)).map(|((_, node), _)| *node).collect();
         let suspect = self.pasts.iter().filter(|(pair, past)| is_suspect(pair, past)).map(|((_, node), _)| *node);
         (probed, suspect.collect())
     }
 
-    fn is_fault(&self) -> bool {
-        let (probed, suspect) = self.nodes();
+    fn is_fault(&self, now: Timestamp) -> bool {
+        let (probed, suspect) = self.nodes(now);
         suspect.len() >= 3 && suspect.len() * 100 >= probed.len() * 30
     }
 
     /// Says whether this FAIL, counted in, is one of too many.
-    fn would_be_fault(&self, pair: Pair, found: &BTreeSet<What>) -> bool {
-        let (mut probed, mut suspect) = self.nodes();
+    fn would_be_fault(&self, pair: Pair, found: &BTreeSet<What>, now: Timestamp) -> bool {
+        let (mut probed, mut suspect) = self.nodes(now);
         probed.insert(pair.1);
         let held = self.counted.get(&pair).map(|(_, held)| held);
         let is_believed = |what: &What| held.and_then(|held| held.get(what)) == Some(&Held::Believed);
@@ -374,6 +386,12 @@ impl Model {
         }
     }
 
+    fn restarts(&mut self, now: Timestamp) {
+        for pair in self.pasts.keys().copied().collect::<Vec<_>>() {
+            self.add(pair, Entry::Restarted { now });
+        }
+    }
+
     fn hears(&mut self, pair: Pair, thresholds: Thresholds, run: &Probed, now: Timestamp) {
         let name = |device: &str| DEVICES.into_iter().find(|known| *known == device).unwrap_or("");
         let what = |finding: &Finding| {
@@ -381,8 +399,8 @@ impl Model {
             (known, name(&finding.device))
         };
         let found: BTreeSet<What> = run.observation.findings.iter().map(what).collect();
-        let fault = run.observation.verdict == Verdict::Fail && self.would_be_fault(pair, &found);
-        if fault && !self.is_fault() {
+        let fault = run.observation.verdict == Verdict::Fail && self.would_be_fault(pair, &found, now);
+        if fault && !self.is_fault(now) {
             self.forget_counts();
         }
         let lie = self.lie;
@@ -393,7 +411,7 @@ impl Model {
     }
 
     fn time(&mut self, now: Timestamp) {
-        let fault = self.is_fault();
+        let fault = self.is_fault(now);
         for pair in self.pasts.keys().copied().collect::<Vec<_>>() {
             self.add(pair, Entry::Time { now, fault });
             let past = &self.pasts[&pair];
@@ -443,7 +461,6 @@ impl Subject {
         self.seed += 1;
         self.engine = Engine::new(self.rows.live(), self.seed);
         self.configure();
-        self.input(Input::Started);
     }
 }
 
@@ -564,6 +581,9 @@ fn history(seed: u64, events: u64, lie: Option<Lie>, tally: &mut Tally) -> Resul
                 if before != *subject.engine.memory() {
                     return Err("a restart changed what is known".to_owned());
                 }
+                // While nobody looked, others may have failed as well.
+                subject.input(Input::Started);
+                model.restarts(subject.now);
             }
             _ => {
                 let batch: Vec<(Pair, Probed)> = (0..dice.upto(1, 6))
@@ -602,10 +622,10 @@ fn history(seed: u64, events: u64, lie: Option<Lie>, tally: &mut Tally) -> Resul
                         model.hears(*pair, all[pair.0], run, now);
                     }
                 }
-                let was_fault = subject.engine.prober_fault().is_some();
+                let was_fault = subject.engine.prober_fault(subject.now).is_some();
                 let runs = batch.into_iter().map(|(_, run)| run).collect();
                 subject.input(Input::Probed { runs, on_demand: false });
-                tally.faults += u64::from(!was_fault && subject.engine.prober_fault().is_some());
+                tally.faults += u64::from(!was_fault && subject.engine.prober_fault(subject.now).is_some());
                 if silent {
                     changed_nothing(&before, &subject.rows)?;
                 }
@@ -720,9 +740,9 @@ fn compare(subject: &Subject, model: &Model) -> Result<(), String> {
     if folded != *subject.engine.memory() {
         return Err("memory is not the fold of the rows".to_owned());
     }
-    let fault = subject.engine.prober_fault();
-    if fault.is_some() != model.is_fault() {
-        return Err(format!("a fault of the prober: {fault:?}, and by a recount {:?}", model.nodes()));
+    let fault = subject.engine.prober_fault(subject.now);
+    if fault.is_some() != model.is_fault(subject.now) {
+        return Err(format!("a fault of the prober: {fault:?}, and by a recount {:?}", model.nodes(subject.now)));
     }
     let conditions = subject.rows.conditions().count();
     if conditions != model.pasts.len() {

@@ -79,8 +79,7 @@ fn begin(hands: &Arc<Hands>, looks: &Arc<Semaphore>, running: &mut JoinSet<()>, 
         EffectKind::Look(look) => {
             let looks = Arc::clone(looks);
             running.spawn(async move {
-                let _place = looks.acquire().await;
-                hands.look(id, look).await;
+                hands.look(id, look, &looks).await;
             });
         }
     }
@@ -115,8 +114,13 @@ impl Hands {
         self.report(principal, Input::Acted { effect_id, outcome, detail, generation, boot_id }).await;
     }
 
-    async fn look(&self, effect_id: EffectId, look: Look) {
-        let (found, runs) = tokio::join!(self.read(&look), self.observe(&look));
+    async fn look(&self, effect_id: EffectId, look: Look, readings: &Semaphore) {
+        // How many checks run at once is for the prober to say: a check that takes minutes keeps nobody from reading.
+        let read = async {
+            let _place = readings.acquire().await;
+            self.read(&look).await
+        };
+        let (found, runs) = tokio::join!(read, self.observe(&look));
         let principal = look.wanted.keys().map(|source| source.as_str()).collect::<Vec<_>>().join(",");
         let principal = if look.wanted.is_empty() { "checks".to_owned() } else { format!("source:{principal}") };
         self.report(principal, Input::Looked { effect_id, found, runs }).await;

@@ -229,13 +229,13 @@ impl Telemetry {
     }
 
     /// Counts what is believed, and tells when the prober seems to be at fault.
-    fn believe(&mut self, engine: &Engine) {
+    fn believe(&mut self, engine: &Engine, now: Timestamp) {
         let conditions = engine.memory().conditions();
         for belief in Belief::ALL {
             self.metrics.set_conditions(belief, conditions.count_of(belief) as u64);
         }
-        let (_, suspect) = conditions.probed_and_suspect();
-        let fault = engine.prober_fault();
+        let suspect = conditions.suspects(now);
+        let fault = engine.prober_fault(now);
         self.metrics.set_suspect(suspect as u64, fault.is_some());
         match (&self.prober_fault, &fault) {
             (None, Some(why)) => {
@@ -306,6 +306,8 @@ impl Observer for Telemetry {
         };
         if is_same
             && !self.is_stale
+            // A fault of the prober ends by itself as well.
+            && self.prober_fault.is_none()
             && self.said.as_ref().is_some_and(|said| turned.shortage == said.shortage.as_deref())
         {
             return service::turned(self.is_watched, None);
@@ -313,7 +315,7 @@ impl Observer for Telemetry {
         self.is_stale = false;
         self.settings = turned.engine.settings().cloned();
         self.count(turned.engine);
-        self.believe(turned.engine);
+        self.believe(turned.engine, turned.now);
         let standing = self.standing(turned.shortage);
         let line = (self.said.as_ref() != Some(&standing)).then(|| standing.to_string());
         service::turned(self.is_watched, line.as_deref());

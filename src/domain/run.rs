@@ -1,5 +1,7 @@
 //! What is kept of active checks: single runs, and what we believe about each instance because of them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckKind, Finding, Measurement, Verdict};
@@ -142,11 +144,23 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether something stands there that is not believed yet: one of those that count against the prober (I20). That other
-    /// findings are believed, or that runs since then came to nothing, does not excuse it.
-    pub fn is_suspect(&self) -> bool {
+    /// For how long what was found counts against the prober (I20) once runs no longer FAIL: that one run comes to nothing does
+    /// not excuse it, and that none ever says anything again does not hold it for ever.
+    pub const SUSPICION: Duration = Duration::from_secs(600);
+
+    /// Until when this counts against the prober: something stands there that is not believed yet, whatever else is believed.
+    pub fn suspect_until(&self) -> Option<Timestamp> {
         let is_open = |standing: &Standing| standing.trust == Trust::Suspected;
-        self.standing.iter().any(is_open) || (self.verdict == Verdict::Fail && self.belief != Belief::Failing)
+        let stands = self.standing.iter().any(is_open);
+        match self.verdict {
+            Verdict::Fail => (stands || self.belief != Belief::Failing).then_some(Timestamp::MAX),
+            _ => stands.then(|| self.verdict_at.plus(Self::SUSPICION)),
+        }
+    }
+
+    /// Whether the node was probed at all: a run that comes to nothing is no look at it.
+    pub fn is_probed(&self) -> bool {
+        matches!(self.verdict, Verdict::Pass | Verdict::Fail)
     }
 }
 

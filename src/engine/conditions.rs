@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Belief, CheckId, Condition, InstanceId};
+use crate::domain::{Belief, CheckId, Condition, InstanceId, Timestamp};
 
 /// Every condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     of: BTreeMap<InstanceId, Vec<Condition>>,
-    /// Instances of which some check found what is not believed yet.
-    suspects: BTreeSet<InstanceId>,
+    /// Instances of which some check found what is not believed yet, and until when that counts.
+    suspects: BTreeMap<InstanceId, Timestamp>,
+    /// The same in order of time, so that those of long ago are counted without a look at the others.
+    suspects_until: BTreeSet<(Timestamp, InstanceId)>,
+    /// How many instances have a check that says something.
+    probed: usize,
     /// How many conditions there are of each belief.
     believed: BTreeMap<Belief, usize>,
 }
@@ -18,15 +22,17 @@ pub struct Conditions {
 impl Conditions {
     pub(super) fn insert(&mut self, condition: Condition) {
         let id = condition.instance_id.clone();
+        let was_probed = self.is_probed(&id);
         *self.believed.entry(condition.belief).or_default() += 1;
         let there = self.of.entry(id.clone()).or_default();
         // In order of their checks, so that memory is the same however it came about.
         let at = there.partition_point(|known| known.check < condition.check);
         there.insert(at, condition);
-        self.judge(&id);
+        self.judge(&id, was_probed);
     }
 
     pub(super) fn remove(&mut self, check: &CheckId, instance: &InstanceId) -> Option<Condition> {
+        let was_probed = self.is_probed(instance);
         let there = self.of.get_mut(instance)?;
         let at = there.iter().position(|known| known.check == *check)?;
         let before = there.remove(at);
@@ -37,16 +43,20 @@ impl Conditions {
         if there.is_empty() {
             self.of.remove(instance);
         }
-        self.judge(instance);
+        self.judge(instance, was_probed);
         Some(before)
     }
 
-    fn judge(&mut self, instance: &InstanceId) {
-        if self.of(instance).any(Condition::is_suspect) {
-            self.suspects.insert(instance.clone());
-        } else {
-            self.suspects.remove(instance);
+    fn judge(&mut self, instance: &InstanceId, was_probed: bool) {
+        let until = self.of(instance).filter_map(Condition::suspect_until).max();
+        if let Some(before) = self.suspects.remove(instance) {
+            self.suspects_until.remove(&(before, instance.clone()));
         }
+        if let Some(until) = until {
+            self.suspects.insert(instance.clone(), until);
+            self.suspects_until.insert((until, instance.clone()));
+        }
+        self.probed = self.probed + usize::from(self.is_probed(instance)) - usize::from(was_probed);
     }
 
     /// What one check makes us believe of an instance.
@@ -69,13 +79,24 @@ impl Conditions {
         self.believed.get(&belief).copied().unwrap_or_default()
     }
 
-    /// Whether an instance is among those that count against the prober.
-    pub fn is_suspect(&self, instance: &InstanceId) -> bool {
-        self.suspects.contains(instance)
+    /// Whether a check of this instance says anything.
+    pub fn is_probed(&self, instance: &InstanceId) -> bool {
+        self.of(instance).any(Condition::is_probed)
     }
 
-    /// How many nodes were probed, and of how many of them something was found that is not believed yet.
-    pub fn probed_and_suspect(&self) -> (usize, usize) {
-        (self.of.len(), self.suspects.len())
+    /// Whether an instance is among those that count against the prober.
+    pub fn is_suspect(&self, instance: &InstanceId, now: Timestamp) -> bool {
+        self.suspects.get(instance).is_some_and(|until| *until > now)
+    }
+
+    /// Of how many nodes something was found that is not believed yet.
+    pub fn suspects(&self, now: Timestamp) -> usize {
+        let of_long_ago = self.suspects_until.iter().take_while(|(until, _)| *until <= now);
+        self.suspects.len() - of_long_ago.count()
+    }
+
+    /// How many nodes are probed: those of which a check says something.
+    pub fn probed(&self) -> usize {
+        self.probed
     }
 }

@@ -123,8 +123,8 @@ impl Engine {
     }
 
     /// Why the prober seems to be at fault, if it does: what fails then opens nothing.
-    pub fn prober_fault(&self) -> Option<String> {
-        health::prober_fault(&self.memory)
+    pub fn prober_fault(&self, now: Timestamp) -> Option<String> {
+        health::prober_fault(&self.memory, now)
     }
 
     /// The stored rows that [`Engine::step`] needs to see for this input at this time.
@@ -165,7 +165,10 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
     match input {
         Input::Restored { epoch, why } => execution::disable(turn, epoch, why),
         Input::Configured(configured) => configured::take(turn, *configured),
-        Input::Started => restart(turn, &std::mem::take(inherited)),
+        Input::Started => {
+            health::restarted(turn);
+            restart(turn, &std::mem::take(inherited));
+        }
         Input::Delivered(delivery) => return health::deliver(turn, delivery),
         Input::Probed { runs, on_demand } => {
             let asker = if on_demand { Asker::Person } else { Asker::Schedule };
@@ -197,7 +200,7 @@ fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -
 
 /// Somebody looked, as a remediation asked.
 fn looked(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, String>, runs: &[Probed]) {
-    let said = health::say(turn.memory(), look, runs);
+    let said = health::say(turn, look, runs);
     match look.purpose {
         LookPurpose::Validate => {
             if plan::validated(turn, look, found, &said) {

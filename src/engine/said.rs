@@ -1,6 +1,6 @@
 //! What checks say that were run because a remediation asked: the answer to a [`super::ChecksOf`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::CheckId;
 
@@ -11,6 +11,9 @@ pub struct Said {
     pub failing: BTreeMap<CheckId, String>,
     /// Those that do not say, and why.
     pub silent: BTreeMap<CheckId, String>,
+    /// Those of the failing that found once more what is linked: a check that fails because of something else does not
+    /// confirm it.
+    pub confirming: BTreeSet<CheckId>,
 }
 
 impl Said {

@@ -65,6 +65,8 @@ struct Entry {
     is_busy: bool,
     silent_runs: u32,
     due: Option<Timestamp>,
+    /// The last moment of a `cron` schedule that had its run, as clocks on walls showed it.
+    told: Option<Timestamp>,
 }
 
 /// Everything that is planned, waits or runs.
@@ -86,6 +88,10 @@ pub struct Board {
 
 /// A change of the drift below this is a clock that is slewed.
 const JUMP_US: i64 = 1_000_000;
+
+/// A wall clock that is set back by less than this does not repeat what had its run, as with cron(8); one that is set back by
+/// more was wrong.
+const REPEATED: Duration = Duration::from_secs(3 * 3_600);
 
 #[derive(Debug, Default)]
 struct Places {
@@ -113,7 +119,8 @@ impl Board {
                     known.as_ref().is_some_and(|known| known.planned.check.schedule == planned.check.schedule);
                 let (is_busy, silent_runs) =
                     known.as_ref().map_or((false, 0), |known| (known.is_busy, known.silent_runs));
-                let due = known.and_then(|known| known.due).filter(|_| is_same);
+                let known = known.filter(|_| is_same);
+                let (due, told) = known.map_or((None, None), |known| (known.due, known.told));
                 slots.insert(key, self.entries.len());
                 self.entries.push(Entry {
                     planned: Arc::clone(planned),
@@ -121,6 +128,7 @@ impl Board {
                     is_busy,
                     silent_runs,
                     due,
+                    told,
                 });
             }
         }
@@ -187,11 +195,13 @@ impl Board {
         let mut skipped = Vec::new();
         while let Some(Reverse((due, slot))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
             self.due.pop();
+            let drift = self.drift_us;
             let entry = &mut self.entries[slot];
             if entry.due != Some(due) {
                 // It was planned anew since.
                 continue;
             }
+            entry.told = matches!(entry.planned.check.schedule, Schedule::Cron(_)).then(|| moved(due, drift));
             if entry.is_busy {
                 skipped.push(entry.planned.id.clone());
             } else {
@@ -234,6 +244,8 @@ impl Board {
             Schedule::Cron(_) => self.drift_us,
         };
         let after = moved(now, drift);
+        // What had its run is not repeated.
+        let after = entry.told.filter(|told| told.since(after) < REPEATED).map_or(after, |told| after.max(told));
         entry.due = plan::next(schedule, check, instance, after, stretch).map(|due| moved(due, -drift));
         if let Some(due) = entry.due {
             self.due.push(Reverse((due, slot)));

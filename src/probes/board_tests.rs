@@ -37,6 +37,8 @@ fn fleet(n: u32) -> Vec<Arc<Target>> {
     (0..n).map(|n| target(n, n)).collect()
 }
 
+const HOUR: i64 = 3_600_000;
+
 /// Begins what may begin; says what began.
 fn begin(board: &mut Board, now: Timestamp) -> Vec<Start> {
     std::iter::from_fn(|| board.start(now)).collect()
@@ -212,7 +214,6 @@ fn a_round_that_takes_its_time_is_not_late() {
 
 #[test]
 fn cron_follows_the_clock_on_the_wall() {
-    const HOUR: i64 = 3_600_000;
     let mut board = Board::default();
     board.plan(&[(nightly("0 3 * * *"), fleet(1))], 64, at(0));
     assert_eq!(board.next_due(), Some(at(3 * HOUR)));
@@ -230,4 +231,24 @@ fn cron_follows_the_clock_on_the_wall() {
     // A clock that is slewed moves nothing.
     board.drifts(HOUR * 1_000 + 900_000, at(25 * HOUR));
     assert_eq!(board.next_due(), Some(at(26 * HOUR)));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_a_little_repeats_nothing() {
+    let mut board = Board::default();
+    board.plan(&[(nightly("0 3 * * *"), fleet(1))], 64, at(0));
+    board.turn(at(3 * HOUR));
+    let begun = begin(&mut board, at(3 * HOUR));
+    assert_eq!(begun.len(), 1);
+    board.ended(&begun[0].job, false, at(3 * HOUR));
+    // Two minutes back: it is three o'clock again in two minutes.
+    board.drifts(-120_000_000, at(3 * HOUR + 1_000));
+    assert_eq!(board.entries[0].due, Some(at(27 * HOUR + 120_000)));
+    // A configuration that leaves it as it is changes nothing of that.
+    board.plan(&[(nightly("0 3 * * *"), fleet(1))], 64, at(3 * HOUR + 2_000));
+    board.drifts(-60_000_000, at(3 * HOUR + 3_000));
+    assert_eq!(board.entries[0].due, Some(at(27 * HOUR + 60_000)));
+    // A day back: the clock was wrong before, and three o'clock is told as it comes.
+    board.drifts(-24 * HOUR * 1_000, at(3 * HOUR + 4_000));
+    assert_eq!(board.entries[0].due, Some(at(27 * HOUR)));
 }

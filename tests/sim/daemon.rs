@@ -178,6 +178,7 @@ impl World {
         self.note(|_| "the daemon starts".to_owned());
         self.says_restored()?;
         self.turn(Input::Configured(Box::new(self.told())), Ack::Nobody)?;
+        self.prober_restarts();
         self.turn(Input::Started, Ack::Nobody)
     }
 

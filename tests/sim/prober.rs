@@ -58,6 +58,8 @@ enum Entry {
     },
     /// A fault of the prober began elsewhere.
     Forgotten,
+    /// The daemon began.
+    Started(Timestamp),
     /// Another machine has the name, or nobody looks any more.
     Over,
     /// The machine was repaired while this stood there and is sticky.
@@ -93,35 +95,46 @@ type Written = [(Change, Key, Option<Change>)];
 struct Known {
     pair: Pair,
     node: u32,
-    /// Its last run failed.
-    fails: bool,
+    /// What its last run came to, and since when.
+    last: Option<(Verdict, Timestamp)>,
     /// Something is believed.
     is_believed: bool,
     /// What was found and nothing has spoken against since.
     stands: BTreeSet<What>,
-    /// What of it is an alert.
+    /// What of it is an alert that fires.
     believed: BTreeSet<What>,
+    /// What of it is an alert of the machine that was there before.
+    doubted: BTreeSet<What>,
 }
 
-/// What a row believes.
-fn believed(row: &Condition) -> BTreeSet<What> {
-    let believed = row.standing.iter().filter(|standing| standing.trust == Trust::Believed);
-    believed.map(|standing| what(&standing.finding)).collect()
+/// What a row holds so.
+fn held(row: &Condition, trust: Trust) -> BTreeSet<What> {
+    row.standing.iter().filter(|standing| standing.trust == trust).map(|standing| what(&standing.finding)).collect()
 }
 
-/// The nodes that are probed.
+/// The nodes that are probed: a run that comes to nothing is no look.
 fn nodes(known: &[Known]) -> u32 {
-    known.iter().fold(0, |all, one| all | one.node)
+    let is_probed = |one: &&Known| matches!(one.last, Some((Verdict::Pass | Verdict::Fail, _)));
+    known.iter().filter(is_probed).fold(0, |all, one| all | one.node)
 }
 
-/// Those of which something was found that is not believed.
-fn suspects(known: &[Known]) -> u32 {
-    let is_suspect = |one: &&Known| (one.fails && !one.is_believed) || !one.stands.is_subset(&one.believed);
+/// Those of which something was found that is not believed: ten minutes long where they do not fail any more.
+fn suspects(known: &[Known], now: Timestamp) -> u32 {
+    let is_suspect = |one: &&Known| {
+        let stands = one.stands.iter().any(|what| !one.believed.contains(what) && !one.doubted.contains(what));
+        match one.last {
+            Some((Verdict::Fail, _)) => stands || !one.is_believed,
+            Some((_, since)) => stands && now < since.plus(Duration::from_secs(600)),
+            None => stands,
+        }
+    };
     known.iter().filter(is_suspect).fold(0, |all, one| all | one.node)
 }
 
-fn is_many(suspects: u32, nodes: u32) -> bool {
-    suspects.count_ones() >= 3 && suspects.count_ones() * 10 >= nodes.count_ones() * 3
+/// How many nodes make it a fault of the prober; 0 where they do not. `probed` is one that is being probed now.
+fn fault(known: &[Known], probed: u32, now: Timestamp) -> u32 {
+    let (suspects, nodes) = (suspects(known, now).count_ones(), (nodes(known) | probed).count_ones());
+    if suspects >= 3 && suspects * 10 >= nodes * 3 { suspects } else { 0 }
 }
 
 impl Prober {
@@ -152,28 +165,33 @@ impl Prober {
         self.gauges.clear();
     }
 
-    fn last_verdict(&self, pair: &Pair) -> Option<Verdict> {
-        let taken = self.taken.get(pair)?;
-        let of_this = taken.iter().rev().take_while(|taken| !matches!(taken.what, Entry::Over));
-        of_this.into_iter().find_map(|taken| match &taken.what {
-            Entry::Run { verdict, .. } => Some(*verdict),
+    /// What the last run came to, and since when all runs do.
+    fn last(&self, pair: &Pair) -> Option<(Verdict, Timestamp)> {
+        let of_this = self.taken.get(pair)?.iter().rev().take_while(|taken| !matches!(taken.what, Entry::Over));
+        let mut runs = of_this.filter_map(|taken| match &taken.what {
+            Entry::Run { verdict, ended_at, .. } => Some((*verdict, *ended_at)),
             _ => None,
-        })
+        });
+        let (last, at) = runs.next()?;
+        let since = runs.take_while(|(verdict, _)| *verdict == last).last().map_or(at, |(_, first)| first);
+        Some((last, since))
     }
 
     /// Backwards: how many FAIL in a row that count found this, and when the first of them ended. For the node as a whole
     /// every FAIL counts, whatever it found.
     fn streak(&self, pair: &Pair, what: &What) -> (u32, Option<Timestamp>) {
         let is_whole = what.2.is_empty();
-        let (mut count, mut since) = (0, None);
+        let (mut count, mut since, mut started) = (0, None, Timestamp::default());
         for taken in self.taken.get(pair).into_iter().flatten().rev() {
             match &taken.what {
                 Entry::Over | Entry::Forgotten => break,
+                // A round begins anew with the daemon.
+                Entry::Started(at) => started = started.max(*at),
                 Entry::Run { verdict: Verdict::Fail, is_fault: true, .. } => break,
                 Entry::Run { verdict: Verdict::Fail, ended_at, found, .. }
                     if found.contains(what) || (count > 0 && is_whole && blames_the_node(found)) =>
                 {
-                    (count, since) = (count + 1, Some(*ended_at));
+                    (count, since) = (count + 1, Some(started.max(*ended_at)));
                 }
                 Entry::Run { verdict: Verdict::Fail, .. } if is_whole => break,
                 Entry::Run { verdict: Verdict::Pass | Verdict::Fail, seen, .. }
@@ -202,7 +220,7 @@ impl Prober {
                 Entry::Run { verdict: Verdict::Pass | Verdict::Fail, seen, .. } => {
                     misses += u32::from(what.2.is_empty() || seen.contains(&what.2));
                 }
-                Entry::Run { .. } | Entry::Forgotten | Entry::Spent(_) => {}
+                Entry::Run { .. } | Entry::Forgotten | Entry::Started(_) | Entry::Spent(_) => {}
             }
         }
         misses
@@ -230,7 +248,7 @@ impl Prober {
                     is_node_told = true;
                     is_gpu_told |= !seen.is_empty();
                 }
-                Entry::Run { .. } | Entry::Forgotten => {}
+                Entry::Run { .. } | Entry::Forgotten | Entry::Started(_) => {}
             }
         }
         stands
@@ -264,7 +282,7 @@ impl Prober {
                     stands.extend(shown.iter().filter(|what| what.1.is_some() && !gone.contains(&*what.2)).cloned());
                     gone.extend(seen.iter().map(String::as_str));
                 }
-                Entry::Run { .. } | Entry::Forgotten | Entry::Spent(_) => {}
+                Entry::Run { .. } | Entry::Forgotten | Entry::Started(_) | Entry::Spent(_) => {}
             }
         }
         stands
@@ -387,8 +405,9 @@ impl World {
             return Ok(());
         }
         let mut known = self.known();
-        let after: BTreeMap<Pair, (bool, BTreeSet<What>)> =
-            known.iter().map(|one| (one.pair.clone(), (one.is_believed, one.believed.clone()))).collect();
+        type Held = (bool, BTreeSet<What>, BTreeSet<What>);
+        let held_by = |one: &Known| -> Held { (one.is_believed, one.believed.clone(), one.doubted.clone()) };
+        let after: BTreeMap<Pair, Held> = known.iter().map(|one| (one.pair.clone(), held_by(one))).collect();
         // As it was before this turn.
         for (change, _, before) in written.iter().rev() {
             let Change::Condition(row) = change else { continue };
@@ -396,15 +415,15 @@ impl World {
                 Some(Change::Condition(before)) => {
                     let there = known.iter_mut().find(|one| one.pair.0 == row.check && one.pair.1 == row.instance_id);
                     there.into_iter().for_each(|one| {
-                        (one.is_believed, one.believed) = (before.belief == Belief::Failing, believed(before));
+                        one.is_believed = before.belief == Belief::Failing;
+                        (one.believed, one.doubted) = (held(before, Trust::Believed), held(before, Trust::Doubted));
                     });
                 }
                 _ => known.retain(|one| one.pair.0 != row.check || one.pair.1 != row.instance_id),
             }
         }
         if runs.is_empty() {
-            let suspects = suspects(&known);
-            let fault = if is_many(suspects, nodes(&known)) { suspects.count_ones() } else { 0 };
+            let fault = fault(&known, 0, self.clock());
             opened.iter().try_for_each(|(pair, what)| self.check_believed(pair, what, fault))?;
             return closed.iter().try_for_each(|(pair, what)| self.check_cleared(pair, what, written));
         }
@@ -424,25 +443,27 @@ impl World {
                 Verdict::Fail if found.is_empty() => Verdict::Pass,
                 verdict => verdict,
             };
-            let was_fault = is_many(suspects(&known), nodes(&known));
+            let was_fault = fault(&known, 0, self.clock()) > 0;
             let bit = self.bit(&pair.1);
             let at = known.iter().position(|one| one.pair == pair).unwrap_or_else(|| {
                 known.push(Known {
                     pair: pair.clone(),
                     node: bit,
-                    fails: false,
+                    last: None,
                     is_believed: false,
                     stands: BTreeSet::new(),
                     believed: BTreeSet::new(),
+                    doubted: BTreeSet::new(),
                 });
                 known.len() - 1
             });
-            known[at].fails = verdict == Verdict::Fail;
-            if known[at].fails {
+            // One that finds nothing but what is believed makes no suspect.
+            if verdict == Verdict::Fail && !found.is_subset(&known[at].believed) {
+                known[at].last = Some((verdict, run.ended_at));
                 known[at].stands.extend(found.iter().cloned());
             }
-            let suspects = suspects(&known);
-            let is_fault = verdict == Verdict::Fail && is_many(suspects, nodes(&known));
+            let many = fault(&known, bit, self.clock());
+            let is_fault = verdict == Verdict::Fail && many > 0;
             if is_fault && !was_fault {
                 self.tally.count("faults of the prober");
                 self.forgotten(turn);
@@ -450,9 +471,10 @@ impl World {
             let seen = run.observation.devices.iter().map(ToString::to_string).collect();
             let what = Entry::Run { verdict, ended_at: run.ended_at, found, shown, seen, is_fault };
             self.prober.taken.entry(pair.clone()).or_default().push(Taken { turn, what });
-            known[at].stands = self.prober.stands(&pair);
-            (known[at].is_believed, known[at].believed) = after.get(&pair).cloned().unwrap_or_default();
-            let fault = if is_fault { suspects.count_ones() } else { 0 };
+            (known[at].last, known[at].stands) = (self.prober.last(&pair), self.prober.stands(&pair));
+            (known[at].is_believed, known[at].believed, known[at].doubted) =
+                after.get(&pair).cloned().unwrap_or_default();
+            let fault = if is_fault { many } else { 0 };
             for (_, what) in opened.iter().filter(|(of, _)| *of == pair) {
                 self.check_believed(&pair, what, fault)?;
             }
@@ -468,9 +490,10 @@ impl World {
         let known = self.daemon.rows.conditions().filter_map(|row| {
             let node = self.bit(&row.instance_id);
             let pair = (row.check.clone(), row.instance_id.clone());
-            let fails = self.prober.last_verdict(&pair) == Some(Verdict::Fail);
-            let (is_believed, stands) = (row.belief == Belief::Failing, self.prober.stands(&pair));
-            (node != 0).then_some(Known { pair, node, fails, is_believed, stands, believed: believed(row) })
+            let (last, stands) = (self.prober.last(&pair), self.prober.stands(&pair));
+            let is_believed = row.belief == Belief::Failing;
+            let (believed, doubted) = (held(row, Trust::Believed), held(row, Trust::Doubted));
+            (node != 0).then_some(Known { pair, node, last, is_believed, stands, believed, doubted })
         });
         known.collect()
     }
@@ -516,6 +539,14 @@ impl World {
             let spent = self.prober.gauges_of(&pair);
             let taken = self.prober.taken.entry(pair).or_default();
             taken.extend(spent.into_iter().map(|what| Taken { turn, what: Entry::Spent(what) }));
+        }
+    }
+
+    /// The daemon begins.
+    pub fn prober_restarts(&mut self) {
+        let (turn, now) = (self.turns, self.clock());
+        for taken in self.prober.taken.values_mut() {
+            taken.push(Taken { turn, what: Entry::Started(now) });
         }
     }
 

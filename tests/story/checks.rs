@@ -98,7 +98,7 @@ impl World {
     }
 
     pub fn fault(&self) -> bool {
-        self.engine.prober_fault().is_some()
+        self.engine.prober_fault(self.now).is_some()
     }
 
     pub fn runs(&self) -> usize {
@@ -157,7 +157,7 @@ fn observed(verdict: &str, words: &[&str]) -> Result<Observation, String> {
 fn finding(word: &str, is_sticky: bool) -> Result<Finding, String> {
     let (what, device) = word.split_once('@').unwrap_or((word, ""));
     let (name, xid) = what.split_once(':').map_or((what, None), |(name, code)| (name, Some(code)));
-    let known = ["timeout", "refused", "lost", "xid", "double_bit_ecc"];
+    let known = ["timeout", "refused", "lost", "xid", "double_bit_ecc", "temperature"];
     let name = known.into_iter().find(|known| *known == name).ok_or_else(|| format!("no finding {name}"))?;
     let xid = xid.map(|code| code.parse().map_err(|_| format!("`{code}` is no XID"))).transpose()?;
     Ok(Finding { xid, is_sticky, ..Finding::new(name, "it was seen").on(device) })

@@ -23,12 +23,20 @@ pub fn tell(text: &str, restarts: bool) -> Result<(), String> {
         }
         one(&mut world, line).map_err(|why| format!("line {}: `{line}`: {why}", n + 1))?;
         world.check().map_err(|why| format!("line {}: `{line}`: {why}", n + 1))?;
-        if restarts && !line.starts_with("expect") && !line.starts_with("refused") {
+        if restarts && !is_question(line) {
             world.restart();
             world.check().map_err(|why| format!("after line {} and a restart: {why}", n + 1))?;
         }
     }
     world.settled_refusal()
+}
+
+/// Whether a line only asks how it stands, now or later.
+fn is_question(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let first = words.next();
+    let verb = if first == Some("at") { words.nth(1) } else { first };
+    matches!(verb, Some("expect" | "refused"))
 }
 
 fn one(world: &mut World, line: &str) -> Result<(), String> {

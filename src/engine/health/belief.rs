@@ -130,6 +130,20 @@ pub fn ripen(condition: &Condition, policy: &CheckPolicy, fault: bool, now: Time
     next
 }
 
+/// What a restart makes of a condition: what is not believed yet waits for a whole round once more, as nobody saw meanwhile
+/// whether other nodes fail as well.
+pub fn restarted(condition: &Condition, policy: &CheckPolicy, now: Timestamp) -> Condition {
+    let mut condition = condition.clone();
+    if let Some(fails) = &mut condition.fails {
+        fails.since = now;
+    }
+    for standing in condition.standing.iter_mut().filter(|one| one.trust != Trust::Believed && one.seen > 0) {
+        standing.since = now;
+    }
+    condition.ripe_at = condition.ripe_at.map(|_| now.plus(policy.round));
+    condition
+}
+
 /// Whether it found something about the node as a whole.
 fn blames_the_node(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.device.is_empty())

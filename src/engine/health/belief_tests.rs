@@ -130,7 +130,7 @@ fn what_is_found_often_enough_still_waits_for_a_whole_round() {
     let (policy, mut condition) = (policy(1, 1, 30), unknown());
     assert_eq!(told(&mut condition, &policy, "R"), "");
     assert_eq!(condition.ripe_at, Some(at(40)));
-    assert!(condition.is_suspect());
+    assert_eq!(condition.suspect_until(), Some(Timestamp::MAX));
     assert!(ripen(&condition, &policy, false, at(39)).believed.is_empty());
     let ripe = ripen(&condition, &policy, false, at(40));
     assert_eq!((ripe.believed.len(), ripe.condition.belief, ripe.condition.ripe_at), (1, Belief::Failing, None));
@@ -171,26 +171,33 @@ fn a_run_that_says_the_same_changes_nothing() {
 }
 
 #[test]
-fn what_is_not_believed_counts_against_the_prober_whatever_came_since() {
+fn what_is_not_believed_counts_against_the_prober_and_for_a_while_whatever_came_since() {
     let policy = policy(2, 2, 0);
-    for (runs, is_suspect) in [
-        ("R", true),
-        ("RE", true),
-        ("RI", true),
-        ("RP", false),
-        ("RR", false),
+    for (runs, expected) in [
+        ("R", "while it fails"),
+        ("RE", "for a while"),
+        ("RI", "for a while"),
+        ("REE", "for a while"),
+        ("RP", "not"),
+        ("RR", "not"),
         // An old XID excuses no new silence.
-        ("XXR", true),
-        ("XXRE", true),
-        ("XXX", false),
-        ("XXRR", false),
-        ("P", false),
-        ("E", false),
-        ("fR", true),
+        ("XXR", "while it fails"),
+        ("XXRE", "for a while"),
+        ("XXX", "not"),
+        ("XXRR", "not"),
+        ("P", "not"),
+        ("E", "not"),
+        ("fR", "while it fails"),
     ] {
         let mut condition = unknown();
         told(&mut condition, &policy, runs);
-        assert_eq!(condition.is_suspect(), is_suspect, "{runs}");
+        let is = match condition.suspect_until() {
+            None => "not",
+            Some(Timestamp::MAX) => "while it fails",
+            Some(until) if until == condition.verdict_at.plus(Condition::SUSPICION) => "for a while",
+            Some(_) => "at another time",
+        };
+        assert_eq!(is, expected, "{runs}");
     }
 }
 

@@ -15,7 +15,8 @@ use super::super::turn::Turn;
 use super::belief::{self, Next, Reading};
 use super::check_alert::{self, Found};
 use crate::domain::{
-    Belief, CheckId, Condition, Finding, Instance, InstanceId, Probed, Run, RunId, RunWhy, Timestamp, Trust, Verdict,
+    Belief, CheckId, Condition, Finding, Instance, InstanceId, Probed, RemediationId, Run, RunId, RunWhy, Timestamp,
+    Trust, Verdict,
 };
 
 /// From how many nodes on a failing prober is thought of at all, and from which share (I20).
@@ -69,8 +70,8 @@ pub fn wanted_by_time(memory: &Memory, now: Timestamp) -> Vec<PastKey> {
 /// probed, something was found that is not believed yet (I20).
 ///
 /// What is believed does not count: it was found before, on one node after the other.
-pub fn prober_fault(memory: &Memory) -> Option<String> {
-    let (probed, suspect) = memory.conditions().probed_and_suspect();
+pub fn prober_fault(memory: &Memory, now: Timestamp) -> Option<String> {
+    let (probed, suspect) = (memory.conditions().probed(), memory.conditions().suspects(now));
     is_fault(probed, suspect).then(|| {
         format!("{suspect} of {probed} nodes that are probed from here fail at once: taken for a fault of ours")
     })
@@ -86,22 +87,28 @@ pub fn probed(turn: &mut Turn<'_>, runs: &[Probed], asker: Asker) -> Reply {
     Reply::Probed(kept)
 }
 
+/// What a run is about, where that is still there and still looked at.
+fn taken_by<'a>(turn: &Turn<'a>, run: &Probed) -> Option<(Instance, &'a CheckPolicy)> {
+    let instance = turn.memory().instances().get(&run.instance_id)?;
+    let policy = turn.settings().checks.get(&run.check)?;
+    (run.generation == instance.generation && policy.selects(instance)).then(|| (instance.clone(), policy))
+}
+
 /// One run. Nothing where it is not kept, or where it is about what is not there any more.
 fn take(turn: &mut Turn<'_>, run: &Probed, asker: Asker) -> Option<RunId> {
-    let instance = turn.memory().instances().get(&run.instance_id)?.clone();
-    let policy = turn.settings().checks.get(&run.check)?;
-    if run.generation != instance.generation || !policy.selects(&instance) {
-        return None;
-    }
+    let (instance, policy) = taken_by(turn, run)?;
     let known = turn.memory().conditions().get(&run.check, &run.instance_id);
     let is_first = known.is_none();
     let before = known.cloned().unwrap_or_else(|| unknown(run, &instance, policy));
     let mut reading = belief::read(&before, &run.observation);
-    let would_be = would_be_fault(turn.memory(), &before, &reading, is_first);
+    let would_be = would_be_fault(turn.memory(), &before, &reading, turn.now());
     let fault = would_be.is_some();
     if fault {
         reading.set_aside = would_be;
-        forget_counts(turn);
+        // Where it begins, what was counted elsewhere is not worth anything either, however soon it ends again.
+        if prober_fault(turn.memory(), turn.now()).is_none() {
+            forget_counts(turn);
+        }
     }
     let mut next = belief::next(&before, &reading, &run.observation, policy, fault, run.ended_at, turn.now());
     if is_first {
@@ -141,34 +148,41 @@ fn unknown(run: &Probed, instance: &Instance, policy: &CheckPolicy) -> Condition
 }
 
 /// Why this FAIL is taken for a fault of the prober, with itself counted in, if it is one and it is.
-fn would_be_fault(memory: &Memory, condition: &Condition, reading: &Reading, is_first: bool) -> Option<String> {
+fn would_be_fault(memory: &Memory, condition: &Condition, reading: &Reading, now: Timestamp) -> Option<String> {
     if reading.verdict != Verdict::Fail {
         return None;
     }
     let is_believed = |finding: &Finding| {
         condition.standing.iter().any(|one| one.trust == Trust::Believed && one.finding.is_same(finding))
     };
-    let (probed, suspect) = memory.conditions().probed_and_suspect();
-    let is_new_node = is_first && memory.conditions().of(&condition.instance_id).next().is_none();
-    let is_counted = memory.conditions().is_suspect(&condition.instance_id);
-    let counts = !is_counted && !reading.findings.iter().all(is_believed);
-    let (probed, suspect) = (probed + usize::from(is_new_node), suspect + usize::from(counts));
+    let (conditions, id) = (memory.conditions(), &condition.instance_id);
+    let counts = !conditions.is_suspect(id, now) && !reading.findings.iter().all(is_believed);
+    let probed = conditions.probed() + usize::from(!conditions.is_probed(id));
+    let suspect = conditions.suspects(now) + usize::from(counts);
     let why = || format!("{suspect} of {probed} nodes failed at once: taken for a fault of the prober");
     is_fault(probed, suspect).then(why)
 }
 
-/// A fault begins: what was counted elsewhere is not worth anything either, however soon it ends again.
 fn forget_counts(turn: &mut Turn<'_>) {
-    if prober_fault(turn.memory()).is_some() {
-        return;
-    }
+    let now = turn.now();
+    recount(turn, |condition, policy| belief::ripen(condition, policy, true, now).condition);
+}
+
+/// The process is new.
+pub fn restarted(turn: &mut Turn<'_>) {
+    let now = turn.now();
+    recount(turn, |condition, policy| belief::restarted(condition, policy, now));
+}
+
+/// Writes anew what counts and is not believed.
+fn recount(turn: &mut Turn<'_>, anew: impl Fn(&Condition, &CheckPolicy) -> Condition) {
     let counted: Vec<Condition> =
         turn.memory().conditions().all().filter(|condition| belief::is_counting(condition)).cloned().collect();
     for before in counted {
         let Some(policy) = turn.settings().checks.get(&before.check) else { continue };
-        let next = belief::ripen(&before, policy, true, turn.now());
-        if next.condition != before {
-            turn.record(Change::Condition(Box::new(next.condition)));
+        let condition = anew(&before, policy);
+        if condition != before {
+            turn.record(Change::Condition(Box::new(condition)));
         }
     }
 }
@@ -227,7 +241,7 @@ pub fn ripen(turn: &mut Turn<'_>, check: &CheckId, id: &InstanceId) {
     let (Some(policy), Some(instance)) = (policy, instance) else {
         return turn.record(Change::Condition(Box::new(Condition { ripe_at: None, ..before })));
     };
-    let fault = prober_fault(turn.memory()).is_some();
+    let fault = prober_fault(turn.memory(), turn.now()).is_some();
     let next = belief::ripen(&before, policy, fault, turn.now());
     write(turn, before, next, Found { policy, instance: &instance, run: None }, false);
 }
@@ -314,22 +328,29 @@ fn leave(turn: &mut Turn<'_>, condition: Condition) {
 }
 
 /// What runs said, once they have been taken over: a finding that was spent speaks for nothing, and nor does a FAIL while
-/// the prober seems to be at fault.
-pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
+/// the prober seems to be at fault, or a run that was not taken.
+pub fn say(turn: &Turn<'_>, look: &Look, runs: &[Probed]) -> Said {
     let mut said = Said::default();
     let Some(of) = &look.checks else { return said };
-    let fault = prober_fault(memory);
+    let memory = turn.memory();
+    let fault = prober_fault(memory, turn.now());
     for check in &of.checks {
         let run = runs.iter().rev().find(|run| run.check == *check && run.instance_id == of.instance_id);
+        let taken = run.is_some_and(|run| taken_by(turn, run).is_some());
         let condition = memory.conditions().get(check, &of.instance_id);
         let evidence = |run: &Probed| format!("{}: {}", run.observation.verdict, run.observation.evidence);
         match (run, condition) {
-            (Some(run), Some(condition)) if condition.generation == run.generation => match condition.verdict {
+            (Some(run), Some(condition)) if taken => match condition.verdict {
                 Verdict::Pass => {}
                 Verdict::Fail if fault.is_some() => {
                     said.silent.insert(check.clone(), fault.clone().unwrap_or_default());
                 }
-                Verdict::Fail => drop(said.failing.insert(check.clone(), evidence(run))),
+                Verdict::Fail => {
+                    if is_about(memory, look.remediation_id, condition, run) {
+                        said.confirming.insert(check.clone());
+                    }
+                    said.failing.insert(check.clone(), evidence(run));
+                }
                 Verdict::Inconclusive | Verdict::Error | Verdict::Skipped => {
                     said.silent.insert(check.clone(), evidence(run));
                 }
@@ -339,4 +360,19 @@ pub fn say(memory: &Memory, look: &Look, runs: &[Probed]) -> Said {
         }
     }
     said
+}
+
+/// Whether a FAIL found what is linked to a remediation. A node that fails as a whole in another way than before is still
+/// the same failure.
+fn is_about(memory: &Memory, id: RemediationId, condition: &Condition, run: &Probed) -> bool {
+    let counts = |found: &&Finding| !condition.spent.iter().any(|spent| spent.is_same(found));
+    let found: Vec<&Finding> = run.observation.findings.iter().filter(counts).collect();
+    let blames_the_node = found.iter().any(|found| found.device.is_empty());
+    let linked = condition.standing.iter().filter(|standing| {
+        memory.linked_to(check_alert::identity(condition, &standing.finding)).any(|linked| linked == id)
+    });
+    linked.map(|standing| &standing.finding).any(|finding| match finding.device.is_empty() {
+        true => blames_the_node,
+        false => found.iter().any(|found| found.is_same(finding)),
+    })
 }

@@ -10,6 +10,6 @@ mod deliver;
 mod episode;
 mod join;
 
-pub use checks::{Asker, probed, prober_fault, recheck, ripen, say, spend, wanted_by_runs, wanted_by_time};
+pub use checks::{Asker, probed, prober_fault, recheck, restarted, ripen, say, spend, wanted_by_runs, wanted_by_time};
 pub use deliver::{deliver, rejoin, wanted};
 pub use join::join;

@@ -82,16 +82,17 @@ pub fn validated(turn: &mut Turn<'_>, look: &Look, found: Result<Vec<Sighting>, 
     for sighting in &sighted {
         turn.mute(sighting.identity, sighting.muted);
     }
-    if sighted.is_empty() && said.failing.is_empty() {
+    if sighted.is_empty() && said.confirming.is_empty() {
         let why = match (look.wanted.is_empty(), said.objection()) {
-            (_, Some(why)) => format!("its evidence could not be confirmed: {why}"),
+            (_, Some(why)) if said.failing.is_empty() => format!("its evidence could not be confirmed: {why}"),
+            (_, Some(why)) => format!("its evidence could not be confirmed: other things were found: {why}"),
             (true, None) => "its checks pass".to_owned(),
             (false, None) => "its sources show none of its alerts".to_owned(),
         };
         doubt(turn, id, why);
         return false;
     }
-    if said.failing.is_empty() && sighted.iter().all(|sighting| sighting.muted) {
+    if said.confirming.is_empty() && sighted.iter().all(|sighting| sighting.muted) {
         // A person silenced it: that is a wish, not a doubt, so its patience has no end (R10).
         amend(turn, id, |row| row.validating_since = None);
         wait(turn, id, "its alerts are silenced or inhibited at their source".to_owned(), ASK_AGAIN);
