@@ -29,8 +29,9 @@ pub const BATCH: usize = 256;
 /// With so many rows a group of turns is applied, nobody waiting or not.
 const GROUP: usize = 4096;
 
-/// What sled keeps in memory; its real use is a multiple of it.
-const CACHE_BYTES: u64 = 16 << 20;
+/// What sled keeps in memory; its real use is a multiple of it. Measured with 10,000 nodes: with 16 or 32 MiB not one alert more a
+/// second is taken, and 21 to 25 MB more are used at rest.
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// How often sled's own thread syncs and collects garbage. Without it the files would grow for ever.
 const FLUSH_MS: u64 = 500;
