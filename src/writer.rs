@@ -30,6 +30,9 @@ pub const TURN_ALERTS: usize = 256;
 /// The longest silence of the writer: an empty tick proves to systemd's watchdog that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// How soon it is looked again whether the store has caught up.
+const BEHIND_LOOK: Duration = Duration::from_millis(2);
+
 /// How often the disk is looked at again while it has no room.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -150,7 +153,7 @@ impl<P: Port> Writer<P> {
                 Woken::Stop => {
                     self.lanes.commands.close();
                     self.lanes.signals.close();
-                    while let Some(envelope) = self.queued() {
+                    while let Some(envelope) = self.queued(true) {
                         self.turn(Some(envelope))?;
                     }
                     return Ok(self.port);
@@ -170,7 +173,8 @@ impl<P: Port> Writer<P> {
         }
     }
 
-    /// Waits for an input or for the next deadline: what was kept first, then commands.
+    /// Waits for an input or for the next deadline: what was kept first, then commands. Signals are taken as fast as the store
+    /// takes what becomes of them.
     async fn wait(&mut self, stop: &mut oneshot::Receiver<()>) -> Woken {
         if let Some(kept) = self.kept.pop_front() {
             return Woken::Input(Box::new(kept));
@@ -179,13 +183,14 @@ impl<P: Port> Writer<P> {
             Some(deadline) => deadline.since(self.clock.now()).min(HEARTBEAT),
             None => HEARTBEAT,
         };
+        let is_behind = self.port.is_behind();
         tokio::select! {
             biased;
             _ = stop => Woken::Stop,
             Some(envelope) = self.lanes.commands.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
-            Some(envelope) = self.lanes.signals.recv() => Woken::Input(Box::new(envelope)),
-            () = tokio::time::sleep(pause) => Woken::Time,
+            Some(envelope) = self.lanes.signals.recv(), if !is_behind => Woken::Input(Box::new(envelope)),
+            () = tokio::time::sleep(if is_behind { pause.min(BEHIND_LOOK) } else { pause }) => Woken::Time,
         }
     }
 
@@ -209,8 +214,10 @@ impl<P: Port> Writer<P> {
         }
     }
 
-    fn queued(&mut self) -> Option<Envelope> {
-        self.lanes.commands.try_recv().or_else(|_| self.lanes.signals.try_recv()).ok()
+    /// What waits, without signals where the store is behind.
+    fn queued(&mut self, takes_signals: bool) -> Option<Envelope> {
+        let command = self.lanes.commands.try_recv().ok();
+        command.or_else(|| takes_signals.then(|| self.lanes.signals.try_recv().ok()).flatten())
     }
 
     /// One turn: what is due, what woke us, and what else is queued, up to the turn's bounds; then one commit.
@@ -224,7 +231,7 @@ impl<P: Port> Writer<P> {
         while let Some(Envelope { cause, input, reply, .. }) = next {
             self.step(&mut turn, cause, input, Some(reply))?;
             let is_full = turn.alerts >= TURN_ALERTS || watch.elapsed() >= TURN_TIME;
-            next = if is_full { None } else { self.queued() };
+            next = if is_full { None } else { self.queued(!self.port.is_behind()) };
         }
         Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
         self.turned(None);

@@ -151,7 +151,7 @@ impl World {
     fn past(&self, keys: &[PastKey]) -> Past {
         let mut past = Past::default();
         for key in keys {
-            if let PastKey::Episodes(identity) = key
+            if let PastKey::Episodes(identity, _) = key
                 && let Some(closed) = self.closed.get(identity)
             {
                 past.episodes.insert(*identity, closed.clone());

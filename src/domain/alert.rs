@@ -85,6 +85,7 @@ pub struct Alert {
     /// Mapped from the label `severity`.
     pub severity: Severity,
     /// The NVIDIA XID that the alert is about, if it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub xid: Option<u32>,
     /// The instance that it joined, with its cluster; `Err` says why it joined none.
     pub joined: Result<Joined, String>,
@@ -94,20 +95,25 @@ pub struct Alert {
     /// heard of that.
     pub newest_start: Timestamp,
     /// When it ended, in the source's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
     /// The latest end among the earlier episodes, as far as they were known when this one opened, in the source's time.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_end: Option<Timestamp>,
     /// When we first heard of this episode, in our time.
     pub opened_at: Timestamp,
     /// When we were told of its end, in our time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Timestamp>,
     /// When the source last asserted it, in our time, in steps of 60 s.
     pub last_seen_at: Timestamp,
     /// The last remediation that it was linked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remediation_id: Option<RemediationId>,
     /// The run of the check that found it, where it is no alert of a source but a finding of a check.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
 }
 
@@ -146,6 +152,11 @@ impl Episode {
     pub fn covers_earlier(&self) -> bool {
         let was_open = self.cleared_at.is_none_or(|cleared| self.opened_at < cleared);
         self.episode == 1 || (was_open && self.previous_end.is_some())
+    }
+
+    /// Whether it has ended and went on at some time between these, in the source's time.
+    pub fn went_on_during(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.resolved_at.is_some_and(|end| from <= end && self.started_at <= until)
     }
 
     /// The latest end that it knows of.
@@ -187,6 +198,7 @@ pub struct Annotation {
     /// The XIDs that the alert names.
     pub xids: Vec<XidEvent>,
     /// The reason that Slurm gives for an unavailable node.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slurm_reason: Option<String>,
 }
 

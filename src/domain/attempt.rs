@@ -71,16 +71,21 @@ pub struct Attempt {
     /// Whether the next call must ask (`query`) before it may act or undo.
     pub must_ask: bool,
     /// The last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The last answer's words.
     pub detail: String,
     /// The generation that the backend reports after the act.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
     /// The boot id that the backend reports after the act.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// When `done` was reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
     /// A person's word that it is to stop.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<Abort>,
 }

@@ -194,45 +194,63 @@ pub struct Remediation {
     /// When anything of it last changed.
     pub updated_at: Timestamp,
     /// The approval or rejection.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
     /// When it came to QUARANTINING, else RUNNING.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When it became terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Why it FAILED.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// How it ended otherwise: expired, superseded, cancelled by whom, unverified.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The rule that decides its mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleId>,
     /// What may resolve it by itself.
     pub auto_resolve: AutoResolve,
     /// The alert that opened it; nothing where only checks did.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub opened_by: Option<AlertId>,
     /// The first run of a check whose finding is linked to it.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub opened_by_run: Option<RunId>,
     /// The id that the client gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// Linked alerts beyond [`Link::KEPT`], which are counted only.
     pub links_omitted: u32,
     /// When a heavier cause last raised its mode in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub raised_at: Option<Timestamp>,
     /// Since when every linked alert is clear; nothing while one is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_since: Option<Timestamp>,
     /// Since when its evidence is being re-validated before the act.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub validating_since: Option<Timestamp>,
     /// When every source that has an API last confirmed its evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub validated_at: Option<Timestamp>,
     /// The one action, from intent to outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
     /// The effect whose result it waits for; results of any other effect are stale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub awaits: Option<EffectId>,
     /// What keeps it from going on, in words; nothing while nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
     /// Not before this does it try to start, to call, or to look again.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try: Option<Timestamp>,
     /// When the engine looks at it next by itself, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
 }
 
@@ -390,8 +408,10 @@ pub struct Link {
     /// When the latest episode began.
     pub started_at: Timestamp,
     /// When it ended; nothing while it does not count as clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
     /// When we were told of the end, in our time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Timestamp>,
     /// How often it came back while linked.
     pub refires: u32,
@@ -412,6 +432,7 @@ pub struct Transition {
     /// When.
     pub at: Timestamp,
     /// The state before; nothing for the creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<State>,
     /// The state after; the same for a change of mode.
     pub to: State,

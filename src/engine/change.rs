@@ -54,3 +54,20 @@ pub enum Change {
     /// Its result is known.
     Settled(EffectId),
 }
+
+impl Change {
+    /// Whether nobody has to see the row `before` once this one is there: the same episode, or the same remediation, in the
+    /// same state. What passes from one state to the next is written with each of them.
+    pub(super) fn is_instead_of(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Alert(now), Self::Alert(before)) => (now.id, now.state) == (before.id, before.state),
+            (Self::Remediation(now), Self::Remediation(before)) => {
+                (now.id, now.state, now.version) == (before.id, before.state, before.version)
+            }
+            (Self::Link(now), Self::Link(before)) => {
+                (now.remediation_id, now.n, now.alert_id) == (before.remediation_id, before.n, before.alert_id)
+            }
+            _ => false,
+        }
+    }
+}

@@ -51,7 +51,7 @@ pub use input::{
     Command, Configured, DeadReport, Delivery, Input, LookPurpose, Report, ReportStatus, Selector, Sighting,
 };
 use memory::Memory;
-pub use past::{Past, PastKey};
+pub use past::{Back, Past, PastKey};
 pub use policy::{Verdict, judge};
 pub use refusal::{Refusal, Reply};
 pub use settings::Settings;

@@ -4,21 +4,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{ClusterId, DeadLetterId, Episode, Identity, Record, RemediationId};
+use crate::domain::{ClusterId, DeadLetterId, Episode, Identity, Record, RemediationId, Timestamp};
 
 /// A row, or the rows, that an input names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PastKey {
-    /// The last episodes of an identity, newest first, at most [`Past::EPISODES`].
-    Episodes(Identity),
-    /// As many of them as it takes to know how far they reached: up to the first that covers the earlier ones.
-    LastEpisode(Identity),
+    /// The last episodes of an identity, newest first, at most [`Past::EPISODES`], and none behind the first that is enough.
+    Episodes(Identity, Back),
     /// A remediation with its links.
     Remediation(RemediationId),
     /// A remediation by the name that a client gave it.
     Alias(ClusterId, String),
     /// Whether this letter is already there.
     DeadLetter(DeadLetterId),
+}
+
+/// How far back into the episodes of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Back {
+    /// As far as anything is kept.
+    Far,
+    /// To the first that says how far the earlier ones reached.
+    Covered,
+    /// To the first that went on at some time between these.
+    During(Timestamp, Timestamp),
+}
+
+impl Back {
+    /// Whether nothing before this episode is wanted.
+    pub fn is_enough(self, episode: &Episode) -> bool {
+        match self {
+            Self::Far => false,
+            Self::Covered => episode.covers_earlier(),
+            Self::During(from, until) => episode.went_on_during(from, until),
+        }
+    }
 }
 
 /// What was found. A key that is missing here does not exist in the store.

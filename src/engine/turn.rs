@@ -57,6 +57,9 @@ pub struct Made {
     pub decisions: Vec<Decision>,
 }
 
+/// How many changes back it is looked whether a row is written again.
+const LOOK_BACK: usize = 8;
+
 impl<'a> Turn<'a> {
     /// Begins a step at `now`.
     pub fn new(
@@ -110,6 +113,11 @@ impl<'a> Turn<'a> {
     /// Applies a change and keeps it for the journal.
     pub fn record(&mut self, change: Change) {
         self.memory.apply(&change);
+        // The same row once more in one step, as when a new alert is linked: only the last form is written.
+        let last = self.changes.len().saturating_sub(LOOK_BACK);
+        if let Some(at) = self.changes[last..].iter().rposition(|before| change.is_instead_of(before)) {
+            self.changes.remove(last + at);
+        }
         self.changes.push(change);
     }
 

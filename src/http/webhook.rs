@@ -27,7 +27,9 @@ use crate::writer::{Cause, Refused, Unavailable};
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// How many alerts enter the writer at once (DESIGN §4.1); commands of people come in between.
 const CHUNK: usize = 256;
-/// How long the rest of a message that was taken in part waits for a busy writer.
+/// How long a message waits for a busy writer before anything of it is taken.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How long the rest of a message that was taken in part does.
 const REST_WAIT: Duration = Duration::from_secs(10);
 /// A body below this is parsed where it is; a larger one would hold up other requests.
 const PARSE_INLINE_BYTES: usize = 128 * 1024;
@@ -147,8 +149,9 @@ fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) ->
     delivery
 }
 
-/// Hands one chunk to the writer. The first is refused at once when the writer is busy, and nothing was taken; a later
-/// one waits, because giving up would make the source send again what is already on disk.
+/// Hands one chunk to the writer. The first waits a moment where the writer is busy or sled lags behind, which in a storm paces
+/// the senders, and is refused then, and nothing was taken; a later one waits for long, because giving up would make the source
+/// send again what is already on disk.
 async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> Result<Taken, Fault> {
     let mut pause = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
@@ -162,7 +165,8 @@ async fn submit(shared: &Shared, cause: Cause, chunk: Delivery, first: bool) -> 
                 Err(refused) => refused,
             }
         };
-        if refused.why != Unavailable::Overloaded || first || waited >= REST_WAIT {
+        let longest = if first { FIRST_WAIT } else { REST_WAIT };
+        if refused.why != Unavailable::Overloaded || waited >= longest {
             return Err(refused.why.into());
         }
         input = *refused.input;

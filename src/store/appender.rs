@@ -64,7 +64,7 @@ struct Recorded<'a> {
 }
 
 impl Port for Appender {
-    fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError> {
+    fn past(&mut self, keys: &[PastKey]) -> Result<Past, StoreError> {
         self.stored.past(keys)
     }
 
@@ -82,6 +82,7 @@ impl Port for Appender {
         let recorded = Recorded { principal, request_id, kind, role: *role, address: *address };
         self.draft.add(&recorded, entries);
         self.overlay.put(self.journal.seq() + 1, entries);
+        changes.iter().for_each(|change| self.stored.staged(change));
     }
 
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError> {
@@ -119,6 +120,10 @@ impl Port for Appender {
 
     fn room(&mut self) -> Result<Result<(), String>, StoreError> {
         self.room.is_there()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.progress.lag().is_much()
     }
 }
 

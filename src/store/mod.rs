@@ -16,6 +16,7 @@ mod identity;
 mod index;
 pub mod journal;
 mod keys;
+mod last_episodes;
 mod live;
 mod lock;
 pub mod offline;
@@ -61,7 +62,7 @@ pub trait Port: Send {
     ///
     /// # Errors
     /// A row cannot be read.
-    fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError>;
+    fn past(&mut self, keys: &[PastKey]) -> Result<Past, StoreError>;
 
     /// Adds the changes of one step to the turn. A step without changes leaves no trace.
     fn stage(&mut self, cause: &Cause, kind: &'static str, changes: &[Change]);
@@ -77,4 +78,7 @@ pub trait Port: Send {
     /// # Errors
     /// The disk cannot be looked at.
     fn room(&mut self) -> Result<Result<(), String>, StoreError>;
+
+    /// Whether what was committed should come into its place before more is told.
+    fn is_behind(&self) -> bool;
 }

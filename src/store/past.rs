@@ -10,43 +10,63 @@ use super::StoreError;
 use super::codec::unpack;
 use super::database::guarded;
 use super::keys;
+use super::last_episodes::LastEpisodes;
 use super::overlay::Overlay;
 use crate::domain::{Alias, DeadLetter, Episode, Horizon, Horizons, Identity, Record, Remediation, RemediationId};
-use crate::engine::{Past, PastKey};
+use crate::engine::{Back, Change, Past, PastKey};
 
 /// Everything that is committed or staged.
-#[derive(Clone)]
 pub struct Stored {
     db: sled::Db,
     overlay: Arc<Overlay>,
+    /// Read once, and followed from then on.
+    horizons: Option<Horizons>,
+    last_episodes: LastEpisodes,
 }
 
 impl Stored {
     /// Looks through `overlay` into `db`.
     pub fn new(db: sled::Db, overlay: Arc<Overlay>) -> Self {
-        Self { db, overlay }
+        Self { db, overlay, horizons: None, last_episodes: LastEpisodes::default() }
+    }
+
+    /// A change is staged.
+    pub fn staged(&mut self, change: &Change) {
+        match change {
+            Change::Alert(alert) => self.last_episodes.written(alert),
+            Change::Horizon(horizon) => self.horizons.iter_mut().for_each(|horizons| horizons.set(**horizon)),
+            _ => {}
+        }
     }
 
     /// The rows that these keys name. What lies behind a horizon is not there, whether or not it was deleted yet.
     ///
     /// # Errors
     /// A row cannot be read.
-    pub fn past(&self, keys: &[PastKey]) -> Result<Past, StoreError> {
+    pub fn past(&mut self, keys: &[PastKey]) -> Result<Past, StoreError> {
         if keys.is_empty() {
             return Ok(Past::default());
         }
-        guarded(|| self.seen(keys, &self.horizons()?))
+        guarded(|| {
+            let horizons = match self.horizons.take() {
+                Some(horizons) => horizons,
+                None => self.read_horizons()?,
+            };
+            let seen = self.seen(keys, &horizons);
+            self.horizons = Some(horizons);
+            seen
+        })
     }
 
-    fn seen(&self, keys: &[PastKey], horizons: &Horizons) -> Result<Past, StoreError> {
+    fn seen(&mut self, keys: &[PastKey], horizons: &Horizons) -> Result<Past, StoreError> {
         let mut past = Past::default();
         for key in keys {
             match key {
-                PastKey::Episodes(identity) => self.add_episodes(*identity, horizons, |_| false, &mut past)?,
-                // What the other key has found is at least as much.
-                PastKey::LastEpisode(identity) if past.episodes.contains_key(identity) => {}
-                PastKey::LastEpisode(identity) => {
-                    self.add_episodes(*identity, horizons, Episode::covers_earlier, &mut past)?;
+                PastKey::Episodes(identity, back) => {
+                    let episodes = self.episodes(*identity, *back, horizons)?;
+                    if !episodes.is_empty() {
+                        past.episodes.insert(*identity, episodes);
+                    }
                 }
                 PastKey::Remediation(id) => self.add_record(*id, horizons, &mut past)?,
                 PastKey::Alias(cluster, name) => {
@@ -67,7 +87,7 @@ impl Stored {
         Ok(past)
     }
 
-    fn horizons(&self) -> Result<Horizons, StoreError> {
+    fn read_horizons(&self) -> Result<Horizons, StoreError> {
         let mut horizons = Horizons::default();
         let rows: Vec<Horizon> = self.last(&keys::horizons(), usize::MAX, |_| true, |_| false)?;
         rows.into_iter().for_each(|horizon| horizons.set(horizon));
@@ -75,19 +95,17 @@ impl Stored {
     }
 
     /// The last episodes, up to the first that is enough.
-    fn add_episodes(
-        &self,
-        identity: Identity,
-        horizons: &Horizons,
-        is_enough: impl Fn(&Episode) -> bool,
-        past: &mut Past,
-    ) -> Result<(), StoreError> {
+    fn episodes(&mut self, identity: Identity, back: Back, horizons: &Horizons) -> Result<Vec<Episode>, StoreError> {
         let is_there = |episode: &Episode| !horizons.hides_episode(episode);
-        let episodes = self.last(&keys::episodes(identity), Past::EPISODES, is_there, is_enough)?;
-        if !episodes.is_empty() {
-            past.episodes.insert(identity, episodes);
+        match self.last_episodes.get(identity, back) {
+            Some(None) => return Ok(Vec::new()),
+            Some(Some(last)) if is_there(&last) => return Ok(vec![last]),
+            Some(Some(_)) | None => {}
         }
-        Ok(())
+        let is_enough = |episode: &Episode| back.is_enough(episode);
+        let episodes = self.last(&keys::episodes(identity), Past::EPISODES, is_there, is_enough)?;
+        self.last_episodes.found(identity, episodes.first().copied());
+        Ok(episodes)
     }
 
     fn add_record(&self, id: RemediationId, horizons: &Horizons, past: &mut Past) -> Result<(), StoreError> {

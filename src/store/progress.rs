@@ -22,7 +22,16 @@ pub struct Lag {
 /// The lag beyond which no new message is taken (DESIGN §3): reads would wait too long for what they must not miss.
 const MOST: Lag = Lag { changes: 20_000, since: Some(Duration::from_millis(500)) };
 
+/// From here on the writer waits for sled before it takes more, so that what is sent comes as fast as sled takes it, and is
+/// refused only where that is not fast enough for long.
+const MUCH: Lag = Lag { changes: 4_000, since: Some(Duration::from_millis(150)) };
+
 impl Lag {
+    /// Whether sled should catch up before more is taken.
+    pub fn is_much(&self) -> bool {
+        self.changes > MUCH.changes || self.since > MUCH.since
+    }
+
     /// Whether new messages have to wait outside until sled has caught up.
     pub fn is_too_far(&self) -> bool {
         self.changes > MOST.changes || self.since > MOST.since
@@ -150,7 +159,8 @@ mod tests {
     #[test]
     fn many_changes_or_an_old_one_are_too_far() {
         let lag = |changes, since_ms: Option<u64>| Lag { changes, since: since_ms.map(Duration::from_millis) };
-        assert!(!lag(0, None).is_too_far());
+        assert!(!lag(0, None).is_too_far() && !lag(4_000, Some(150)).is_much());
+        assert!(lag(4_001, Some(1)).is_much() && lag(1, Some(151)).is_much());
         assert!(!lag(20_000, Some(500)).is_too_far());
         assert!(lag(20_001, Some(1)).is_too_far());
         assert!(lag(1, Some(501)).is_too_far());

@@ -14,6 +14,7 @@ use super::query::{AlertFilter, HoldFilter, InstanceFilter, Order, Paging, Remed
 use super::samples::{self, at};
 use super::*;
 use crate::domain::AlertState;
+use crate::engine::Back;
 
 fn opened(dir: &Path) -> Opened {
     open(dir, Options::default()).unwrap().for_writing().unwrap()
@@ -26,6 +27,45 @@ fn stage(appender: &mut Appender, changes: &[Change]) {
 fn commit(appender: &mut Appender, changes: &[Change]) -> u64 {
     stage(appender, changes);
     appender.commit(at(1)).unwrap()
+}
+
+#[test]
+fn what_is_remembered_of_closed_episodes_is_what_lies_in_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = opened(dir.path());
+    let mut random = 7_u64;
+    let mut upto = |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    let (mut newest, mut remembered) = ([0; 4], 0);
+    for turn in 0..2_000 {
+        let n = upto(4) as usize;
+        // The next episode, or an older one once more; open, ended, or recorded when it had ended long ago.
+        let episode = if upto(3) > 0 { newest[n] + 1 } else { newest[n].max(1) };
+        newest[n] = newest[n].max(episode);
+        let begins = i64::from(episode) * 100;
+        let mut alert = samples::alert(n as u32, episode);
+        alert.previous_end = (upto(3) > 0).then(|| at(begins - 50));
+        (alert.started_at, alert.opened_at) = (at(begins), at(begins));
+        if upto(3) > 0 {
+            (alert.state, alert.resolved_at) = (AlertState::Resolved, Some(at(begins + 40)));
+            alert.cleared_at = Some(at(begins + if upto(4) > 0 { 40 } else { 0 }));
+        }
+        stage(&mut opened.appender, &[Change::Alert(Box::new(alert))]);
+        if upto(5) == 0 {
+            opened.appender.commit(at(turn)).unwrap();
+        }
+        let from = i64::from(newest[n]) * 100 - upto(300) as i64;
+        for back in [Back::Far, Back::Covered, Back::During(at(from), at(from + upto(50) as i64))] {
+            let keys = [PastKey::Episodes(samples::alert(n as u32, 1).identity, back)];
+            let read = past::Stored::new(opened.appender.db.clone(), Arc::clone(&opened.appender.overlay)).past(&keys);
+            let is = opened.appender.past(&keys).unwrap().episodes;
+            assert_eq!(is, read.unwrap().episodes, "turn {turn}, {back:?}");
+            remembered += usize::from(is.values().any(|episodes| episodes.len() == 1));
+        }
+    }
+    assert!(remembered > 500, "{remembered}");
 }
 
 /// Waits until sled has everything, without a runtime.
@@ -117,7 +157,7 @@ fn the_past_shows_what_is_staged_committed_and_applied_alike() {
     let id = samples::remediation_id(1);
     let letter = samples::dead_letter(1).id;
     let keys = [
-        PastKey::Episodes(identity),
+        PastKey::Episodes(identity, Back::Far),
         PastKey::Alias(train.clone(), "mine/1".to_owned()),
         PastKey::DeadLetter(letter),
         PastKey::Remediation(samples::remediation_id(2)),
@@ -134,7 +174,7 @@ fn the_past_shows_what_is_staged_committed_and_applied_alike() {
     let mut newest = samples::alert(1, 20);
     newest.state = AlertState::Resolved;
     stage(&mut opened.appender, &[Change::Alert(Box::new(newest.clone()))]);
-    let seen = |opened: &Opened| {
+    let seen = |opened: &mut Opened| {
         let past = opened.appender.past(&keys).unwrap();
         let episodes = &past.episodes[&identity];
         let numbers: Vec<u32> = episodes.iter().map(|alert| alert.episode).collect();
@@ -145,11 +185,11 @@ fn the_past_shows_what_is_staged_committed_and_applied_alike() {
         assert!(past.dead_letters.contains(&letter));
         assert_eq!(past.remediations.len(), 1);
     };
-    seen(&opened);
+    seen(&mut opened);
     opened.appender.commit(at(2)).unwrap();
-    seen(&opened);
+    seen(&mut opened);
     settle(&opened);
-    seen(&opened);
+    seen(&mut opened);
     assert!(opened.appender.overlay.under(&bytes::Bytes::new()).is_empty(), "what is applied leaves the overlay");
 }
 

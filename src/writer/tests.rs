@@ -1,5 +1,6 @@
 //! One thread, one commit, and nothing out before it: the writer over a store that only writes down what it is told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -15,10 +16,11 @@ struct Disk {
     fails: bool,
     /// How often it has no room when it is asked.
     short_for: u32,
+    is_behind: Arc<AtomicBool>,
 }
 
 impl Port for Disk {
-    fn past(&self, _: &[PastKey]) -> Result<Past, StoreError> {
+    fn past(&mut self, _: &[PastKey]) -> Result<Past, StoreError> {
         Ok(Past::default())
     }
 
@@ -29,6 +31,10 @@ impl Port for Disk {
     fn commit(&mut self, _: Timestamp) -> Result<u64, StoreError> {
         self.told.lock().unwrap().push("commit");
         if self.fails { Err(StoreError::Stopped) } else { Ok(1) }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::SeqCst)
     }
 
     fn room(&mut self) -> Result<Result<(), String>, StoreError> {
@@ -69,7 +75,7 @@ fn run(inputs: Vec<Input>, fails: bool) -> Outcome {
     let (effects_out, mut effects) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     stop.send(()).unwrap();
-    let disk = Disk { told: Arc::clone(&told), fails, short_for: 0 };
+    let disk = Disk { told: Arc::clone(&told), fails, short_for: 0, is_behind: Arc::default() };
     let clock = Arc::new(Clock::start(None));
     let door = inlet.door().clone();
     let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, door, effects_out, Box::new(Deaf));
@@ -159,7 +165,7 @@ async fn without_room_nothing_is_stepped_what_can_be_asked_again_is_refused_and_
     let (inlet, lanes) = inlet(LANE);
     let (effects_out, _effects) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
-    let disk = Disk { told: Arc::clone(&told), fails: false, short_for: 1 };
+    let disk = Disk { told: Arc::clone(&told), fails: false, short_for: 1, is_behind: Arc::default() };
     let (clock, door) = (Arc::new(Clock::start(None)), inlet.door().clone());
     let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, door.clone(), effects_out, Box::new(Deaf));
     let runtime = tokio::runtime::Handle::current();
@@ -179,5 +185,33 @@ async fn without_room_nothing_is_stepped_what_can_be_asked_again_is_refused_and_
     assert_eq!(door.is_ready(), Ok(()));
     assert!(matches!(inlet.submit(Cause::system(), create()).await, Ok(Reply::Remediation(_))));
     stop.send(()).unwrap();
+    assert!(running.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_behind_commands_are_taken_and_signals_wait() {
+    let (told, is_behind) = (Told::default(), Arc::new(AtomicBool::new(true)));
+    let (inlet, lanes) = inlet(LANE);
+    let (effects_out, _effects) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel();
+    let disk = Disk { told: Arc::clone(&told), fails: false, short_for: 0, is_behind: Arc::clone(&is_behind) };
+    let (clock, door) = (Arc::new(Clock::start(None)), inlet.door().clone());
+    let writer = Writer::new(Engine::new([], 1), disk, clock, lanes, door, effects_out, Box::new(Deaf));
+    let runtime = tokio::runtime::Handle::current();
+    let running = tokio::task::spawn_blocking(move || writer.run(&runtime, stopped).is_ok());
+
+    let (signal, mut answer) = inlet::envelope(Cause::system(), delivered(1), false);
+    inlet.lane(&signal.input).try_send(signal).unwrap();
+    assert_eq!(inlet.report(Cause::system(), configured()).await, Ok(Reply::Done));
+    assert!(matches!(inlet.submit(Cause::system(), create()).await, Ok(Reply::Remediation(_))));
+    assert!(answer.try_recv().is_err() && !told.lock().unwrap().contains(&"delivered"), "the signal waits");
+    is_behind.store(false, Ordering::SeqCst);
+    assert!(matches!(answer.await, Ok(Ok(Reply::Received { .. }))));
+    // What was taken before a stop is answered, behind or not.
+    is_behind.store(true, Ordering::SeqCst);
+    let (signal, answer) = inlet::envelope(Cause::system(), delivered(2), false);
+    inlet.lane(&signal.input).try_send(signal).unwrap();
+    stop.send(()).unwrap();
+    assert!(matches!(answer.await, Ok(Ok(Reply::Received { .. }))));
     assert!(running.await.unwrap());
 }

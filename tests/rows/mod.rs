@@ -106,21 +106,15 @@ impl Rows {
         let mut past = Past::default();
         for key in keys {
             match key {
-                PastKey::Episodes(identity) => {
-                    let mut episodes: Vec<Episode> = self.episodes(*identity).map(Episode::from).collect();
-                    episodes.reverse();
-                    episodes.truncate(Past::EPISODES);
-                    past.episodes.insert(*identity, episodes);
-                }
-                PastKey::LastEpisode(identity) => {
+                PastKey::Episodes(identity, back) => {
                     let mut last = Vec::new();
                     for alert in self.episodes(*identity).collect::<Vec<_>>().into_iter().rev().take(Past::EPISODES) {
                         last.push(Episode::from(alert));
-                        if Episode::from(alert).covers_earlier() {
+                        if back.is_enough(&Episode::from(alert)) {
                             break;
                         }
                     }
-                    past.episodes.entry(*identity).or_insert(last);
+                    past.episodes.insert(*identity, last);
                 }
                 PastKey::Remediation(id) => self.fetch(*id, &mut past),
                 PastKey::Alias(cluster, name) => {

@@ -7,7 +7,7 @@ use super::super::agenda;
 use super::super::change::Change;
 use super::super::effect::Look;
 use super::super::memory::{Memory, Subject};
-use super::super::past::PastKey;
+use super::super::past::{Back, PastKey};
 use super::super::refusal::Reply;
 use super::super::said::Said;
 use super::super::settings::{CheckPolicy, Settings};
@@ -47,7 +47,7 @@ pub fn wanted_by_runs(memory: &Memory, settings: &Settings, runs: &[Probed]) -> 
         };
         let standing = condition.standing.iter().map(|standing| &standing.finding);
         let new = run.observation.findings.iter().chain(standing).filter(|finding| !is_open(finding));
-        keys.extend(new.map(|finding| PastKey::Episodes(check_alert::identity(&condition, finding))));
+        keys.extend(new.map(|finding| PastKey::Episodes(check_alert::identity(&condition, finding), Back::Covered)));
     }
     keys.into_iter().collect()
 }
@@ -61,7 +61,9 @@ pub fn wanted_by_time(memory: &Memory, now: Timestamp) -> Vec<PastKey> {
     });
     let standing = |condition: &Condition| -> Vec<PastKey> {
         let waiting = condition.standing.iter().filter(|standing| standing.trust != Trust::Believed);
-        waiting.map(|standing| PastKey::Episodes(check_alert::identity(condition, &standing.finding))).collect()
+        waiting
+            .map(|standing| PastKey::Episodes(check_alert::identity(condition, &standing.finding), Back::Covered))
+            .collect()
     };
     ripe.flat_map(standing).collect()
 }

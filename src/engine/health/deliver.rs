@@ -1,10 +1,10 @@
 //! One chunk of a message: every report becomes a change of an episode, or nothing; every letter is kept once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::input::{DeadReport, Delivery, Report, ReportStatus};
 use super::super::memory::Memory;
-use super::super::past::PastKey;
+use super::super::past::{Back, PastKey};
 use super::super::refusal::Reply;
 use super::super::settings::Source;
 use super::super::turn::Turn;
@@ -20,23 +20,15 @@ use crate::engine::signs::{finding, severity};
 /// Which stored rows the delivery names: closed episodes where there is no open one, or where the report may be about an
 /// earlier one; letters that may be there already.
 pub fn wanted(memory: &Memory, delivery: &Delivery, now: Timestamp) -> Vec<PastKey> {
-    let episodes = delivery.reports.iter().filter_map(|report| {
+    let mut episodes: BTreeMap<Identity, Back> = BTreeMap::new();
+    for report in &delivery.reports {
         let identity = Identity::of(&delivery.source, &report.labels);
-        let open = memory.alerts().get(&identity);
-        if open.is_none() && report.status == ReportStatus::Firing {
-            return Some(PastKey::LastEpisode(identity));
+        if let Some(back) = back(memory.alerts().get(&identity), report, now) {
+            // What the first of two reports makes of it is not known yet.
+            episodes.entry(identity).and_modify(|known| *known = Back::Far).or_insert(back);
         }
-        let is_known = open.is_some_and(|open| match report.status {
-            ReportStatus::Firing => open.state == AlertState::Firing && report.started_at >= open.started_at,
-            // It ended after everything that was ever said of it: it is this episode that ends.
-            ReportStatus::Resolved => {
-                let end = report.ended_at.unwrap_or(now).min(now);
-                let is_later = open.episode == 1 || open.previous_end.is_some_and(|previous| end > previous);
-                end >= open.newest_start && is_later
-            }
-        });
-        (!is_known).then_some(PastKey::Episodes(identity))
-    });
+    }
+    let episodes = episodes.into_iter().map(|(identity, back)| PastKey::Episodes(identity, back));
     let letters = delivery
         .dead
         .iter()
@@ -48,6 +40,26 @@ pub fn wanted(memory: &Memory, delivery: &Delivery, now: Timestamp) -> Vec<PastK
     });
     let keys: BTreeSet<PastKey> = episodes.chain(letters).chain(foreign_letters).collect();
     keys.into_iter().collect()
+}
+
+/// How far back into the closed episodes a report has to be seen; nothing where the open one tells enough.
+fn back(open: Option<&Alert>, report: &Report, now: Timestamp) -> Option<Back> {
+    let (from, until) = episode::span(report, now);
+    match (open, report.status) {
+        (None, ReportStatus::Firing) => Some(Back::Covered),
+        // Sources tell of an end again and again.
+        (None, ReportStatus::Resolved) => Some(Back::During(from, until)),
+        (Some(open), ReportStatus::Firing) => {
+            let is_same = open.state == AlertState::Firing && report.started_at >= open.started_at;
+            (!is_same).then_some(Back::Far)
+        }
+        // It ended after everything that was ever said of it: it is this episode that ends.
+        (Some(open), ReportStatus::Resolved) => {
+            let is_later = open.episode == 1 || open.previous_end.is_some_and(|previous| until > previous);
+            let is_this = until >= open.newest_start && is_later;
+            (!is_this).then_some(Back::Far)
+        }
+    }
 }
 
 /// An alert about a cluster that its sender may not speak of, as a letter.

@@ -58,10 +58,16 @@ pub fn read(open: Option<&Alert>, past: &[Episode], report: &Report, refire_hold
     match report.status {
         ReportStatus::Firing => fires(open, past, started_at, heard),
         ReportStatus::Resolved => {
-            let resolved_at = report.ended_at.unwrap_or(now).min(now);
-            ends(open, past, started_at.min(resolved_at), resolved_at, heard)
+            let (started_at, resolved_at) = span(report, now);
+            ends(open, past, started_at, resolved_at, heard)
         }
     }
+}
+
+/// From when to when the alert went on, as a report of its end says.
+pub fn span(report: &Report, now: Timestamp) -> (Timestamp, Timestamp) {
+    let resolved_at = report.ended_at.unwrap_or(now).min(now);
+    (report.started_at.min(resolved_at), resolved_at)
 }
 
 /// The circumstances of a report.
@@ -117,9 +123,7 @@ fn ends(
         let is_asserted = open.state == AlertState::Firing && heard.now < open.last_seen_at.plus(heard.hold);
         return if is_old && is_asserted { Meaning::Repeats } else { Meaning::Closes { resolved_at } };
     }
-    let is_known = past
-        .iter()
-        .any(|closed| closed.resolved_at.is_some_and(|end| started_at <= end && closed.started_at <= resolved_at));
+    let is_known = past.iter().any(|closed| closed.went_on_during(started_at, resolved_at));
     if is_known || (heard.is_ahead && !past.is_empty()) {
         Meaning::Repeats
     } else {

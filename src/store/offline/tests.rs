@@ -197,7 +197,7 @@ fn an_export_comes_back_as_a_store_that_knows_where_it_came_from() {
         if is_rebuilt {
             rebuild_sled(&other).unwrap();
         }
-        let store = opened(&other);
+        let mut store = opened(&other);
         let restored = store.restored.clone().expect("an import begins another life");
         assert!(restored.why.contains("a.checkpoint") && restored.epoch == 2, "{restored:?}");
         assert_eq!(store.last.seq, 31);

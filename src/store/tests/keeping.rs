@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{Horizon, State};
+use crate::engine::Back;
 use crate::store::checkpoint::{self, Checkpoint};
 use crate::store::open::open_with;
 
@@ -234,20 +235,20 @@ fn what_lies_behind_a_horizon_is_gone_for_everybody_at_once_and_later_from_the_d
     let train = samples::cluster_id("train-a");
     assert!(reader.latest_remediation(&train, &samples::instance_id(19)).unwrap().is_none());
     assert!(reader.latest_remediation(&train, &samples::instance_id(5)).unwrap().is_some());
-    let past = |appender: &Appender, n: u32| {
+    let past = |appender: &mut Appender, n: u32| {
         let keys = [
             PastKey::Alias(train.clone(), format!("mine/{n}")),
             PastKey::Remediation(samples::remediation_id(n)),
-            PastKey::Episodes(samples::alert(n, 1).identity),
+            PastKey::Episodes(samples::alert(n, 1).identity, Back::Far),
             PastKey::DeadLetter(samples::dead_letter(n).id),
         ];
         let past = appender.past(&keys).unwrap();
         (past.remediations.len(), past.aliases.len(), past.episodes.len(), past.dead_letters.len())
     };
-    assert_eq!(past(&store.appender, 9), (0, 0, 0, 0));
-    assert_eq!(past(&store.appender, 15), (0, 0, 1, 1));
-    assert_eq!(past(&store.appender, 20), (1, 1, 1, 1));
-    assert_eq!(past(&store.appender, 5), (1, 1, 1, 0));
+    assert_eq!(past(&mut store.appender, 9), (0, 0, 0, 0));
+    assert_eq!(past(&mut store.appender, 15), (0, 0, 1, 1));
+    assert_eq!(past(&mut store.appender, 20), (1, 1, 1, 1));
+    assert_eq!(past(&mut store.appender, 5), (1, 1, 1, 0));
 
     // Until a walk has begun behind the horizon: whichever was under way does not know it.
     loop {
@@ -271,10 +272,10 @@ fn what_lies_behind_a_horizon_is_gone_for_everybody_at_once_and_later_from_the_d
     // Built anew from the whole journal the old rows are there again, and nobody sees them.
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
     fs::remove_dir_all(dir.path().join("checkpoints")).unwrap();
-    let store = opened(dir.path());
+    let mut store = opened(dir.path());
     assert_eq!(database::tally(&store.appender.db).unwrap().rows(keys::Kind::Remediation), 30);
     assert_eq!(answers(&store.reader), seen);
-    assert_eq!(past(&store.appender, 9), (0, 0, 0, 0));
+    assert_eq!(past(&mut store.appender, 9), (0, 0, 0, 0));
     store.appender.close().unwrap();
 }
 
