@@ -19,8 +19,8 @@ const NODES: [usize; 3] = [1_000, 10_000, 100_000];
 const REMEDIATIONS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Alerts in a post.
 const TOGETHER: usize = 64;
-/// Up to so many, the store is scrubbed before memory is looked at; with more that takes many minutes.
-const SCRUBBED: usize = 100_000;
+/// Up to so many, the store is scrubbed before memory is looked at; with more that takes minutes.
+const SCRUBBED: usize = 10_000;
 
 /// One column of a table: what it is, and what came of each size in each round.
 struct Column {
