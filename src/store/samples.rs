@@ -8,6 +8,12 @@ use crate::domain::alert::Joined;
 use crate::domain::*;
 use crate::engine::{Change, Effect, EffectKind, Look, LookPurpose};
 
+/// A number below `below` from a source that is the same every time.
+pub fn dice(state: &mut u64, below: usize) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    ((*state >> 33) as usize) % below
+}
+
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }

@@ -33,31 +33,28 @@ fn commit(appender: &mut Appender, changes: &[Change]) -> u64 {
 fn what_is_remembered_of_closed_episodes_is_what_lies_in_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = opened(dir.path());
-    let mut random = 7_u64;
-    let mut upto = |n: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % n
-    };
+    let mut state = 7;
+    let mut dice = |below| samples::dice(&mut state, below);
     let (mut newest, mut remembered) = ([0; 4], 0);
     for turn in 0..2_000 {
-        let n = upto(4) as usize;
+        let n = dice(4);
         // The next episode, or an older one once more; open, ended, or recorded when it had ended long ago.
-        let episode = if upto(3) > 0 { newest[n] + 1 } else { newest[n].max(1) };
+        let episode = if dice(3) > 0 { newest[n] + 1 } else { newest[n].max(1) };
         newest[n] = newest[n].max(episode);
         let begins = i64::from(episode) * 100;
         let mut alert = samples::alert(n as u32, episode);
-        alert.previous_end = (upto(3) > 0).then(|| at(begins - 50));
+        alert.previous_end = (dice(3) > 0).then(|| at(begins - 50));
         (alert.started_at, alert.opened_at) = (at(begins), at(begins));
-        if upto(3) > 0 {
+        if dice(3) > 0 {
             (alert.state, alert.resolved_at) = (AlertState::Resolved, Some(at(begins + 40)));
-            alert.cleared_at = Some(at(begins + if upto(4) > 0 { 40 } else { 0 }));
+            alert.cleared_at = Some(at(begins + if dice(4) > 0 { 40 } else { 0 }));
         }
         stage(&mut opened.appender, &[Change::Alert(Box::new(alert))]);
-        if upto(5) == 0 {
+        if dice(5) == 0 {
             opened.appender.commit(at(turn)).unwrap();
         }
-        let from = i64::from(newest[n]) * 100 - upto(300) as i64;
-        for back in [Back::Far, Back::Covered, Back::During(at(from), at(from + upto(50) as i64))] {
+        let from = i64::from(newest[n]) * 100 - dice(300) as i64;
+        for back in [Back::Far, Back::Covered, Back::During(at(from), at(from + dice(50) as i64))] {
             let keys = [PastKey::Episodes(samples::alert(n as u32, 1).identity, back)];
             let read = past::Stored::new(opened.appender.db.clone(), Arc::clone(&opened.appender.overlay)).past(&keys);
             let is = opened.appender.past(&keys).unwrap().episodes;

@@ -43,12 +43,6 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     Journal::files(&dir.join("journal")).unwrap()
 }
 
-/// A source of numbers that is the same every time.
-fn dice(state: &mut u64, below: usize) -> usize {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    ((*state >> 33) as usize) % below
-}
-
 #[test]
 fn a_whole_journal_is_summed_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,11 +67,11 @@ fn every_flipped_byte_is_found_with_its_file() {
     let files = segments(dir.path());
     let mut state = 1;
     for n in 0..1_000 {
-        let file = &files[dice(&mut state, files.len())];
+        let file = &files[samples::dice(&mut state, files.len())];
         let good = fs::read(file).unwrap();
         let mut bad = good.clone();
-        let offset = dice(&mut state, bad.len());
-        bad[offset] ^= 1 << dice(&mut state, 8);
+        let offset = samples::dice(&mut state, bad.len());
+        bad[offset] ^= 1 << samples::dice(&mut state, 8);
         fs::write(file, &bad).unwrap();
         let error = audited(dir.path()).expect_err(&format!("flip {n}: byte {offset} of {}", file.display()));
         assert!(error.is_damage_of_journal(), "{error}");
@@ -95,10 +89,10 @@ fn removed_bytes_and_files_are_found() {
     let files = segments(dir.path());
     let mut state = 2;
     for n in 0..1_000 {
-        let file = &files[dice(&mut state, files.len())];
+        let file = &files[samples::dice(&mut state, files.len())];
         let good = fs::read(file).unwrap();
-        let from = dice(&mut state, good.len());
-        let to = (from + 1 + dice(&mut state, 200)).min(good.len());
+        let from = samples::dice(&mut state, good.len());
+        let to = (from + 1 + samples::dice(&mut state, 200)).min(good.len());
         fs::write(file, [&good[..from], &good[to..]].concat()).unwrap();
         assert!(audited(dir.path()).is_err(), "removal {n}: bytes {from} to {to} of {}", file.display());
         fs::write(file, good).unwrap();
@@ -124,10 +118,10 @@ fn reordered_bytes_records_and_files_are_found() {
     let files = segments(dir.path());
     let mut state = 3;
     for n in 0..1_000 {
-        let file = &files[dice(&mut state, files.len())];
+        let file = &files[samples::dice(&mut state, files.len())];
         let good = fs::read(file).unwrap();
         let mut bad = good.clone();
-        let (one, other) = (dice(&mut state, bad.len()), dice(&mut state, bad.len()));
+        let (one, other) = (samples::dice(&mut state, bad.len()), samples::dice(&mut state, bad.len()));
         bad.swap(one, other);
         if bad == good {
             continue;

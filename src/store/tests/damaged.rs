@@ -50,10 +50,7 @@ fn wherever_a_bit_of_sled_flips_the_answers_stay_the_same() {
         files.into_iter().filter(|path| path.is_file()).map(|path| (fs::read(&path).unwrap(), path)).collect();
     let size: usize = whole.iter().map(|(bytes, _)| bytes.len()).sum();
     let mut state = 7_u64;
-    let mut dice = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 33) as usize) % below
-    };
+    let mut dice = |below| samples::dice(&mut state, below);
     let (mut healed_at_start, mut healed_after, mut harmless) = (0, 0, 0);
     for n in 0..times {
         fs::remove_dir_all(&sled).unwrap();
