@@ -307,7 +307,7 @@ impl Observer for Telemetry {
         if is_same
             && !self.is_stale
             // A fault of the prober ends by itself as well.
-            && self.prober_fault.is_none()
+            && self.prober_fault.is_some() == turned.engine.prober_fault(turned.now).is_some()
             && self.said.as_ref().is_some_and(|said| turned.shortage == said.shortage.as_deref())
         {
             return service::turned(self.is_watched, None);

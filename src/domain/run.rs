@@ -1,7 +1,5 @@
 //! What is kept of active checks: single runs, and what we believe about each instance because of them.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckKind, Finding, Measurement, Verdict};
@@ -141,27 +139,6 @@ pub struct Condition {
     pub spent: Vec<Finding>,
     /// When what stands has been looked at long enough to be believed, where only time is missing for that.
     pub ripe_at: Option<Timestamp>,
-}
-
-impl Condition {
-    /// For how long what was found counts against the prober (I20) once runs no longer FAIL: that one run comes to nothing does
-    /// not excuse it, and that none ever says anything again does not hold it for ever.
-    pub const SUSPICION: Duration = Duration::from_secs(600);
-
-    /// Until when this counts against the prober: something stands there that is not believed yet, whatever else is believed.
-    pub fn suspect_until(&self) -> Option<Timestamp> {
-        let is_open = |standing: &Standing| standing.trust == Trust::Suspected;
-        let stands = self.standing.iter().any(is_open);
-        match self.verdict {
-            Verdict::Fail => (stands || self.belief != Belief::Failing).then_some(Timestamp::MAX),
-            _ => stands.then(|| self.verdict_at.plus(Self::SUSPICION)),
-        }
-    }
-
-    /// Whether the node was probed at all: a run that comes to nothing is no look at it.
-    pub fn is_probed(&self) -> bool {
-        matches!(self.verdict, Verdict::Pass | Verdict::Fail)
-    }
 }
 
 /// One finding of a condition.

@@ -1,9 +1,26 @@
 //! What is believed of every instance because of active checks, and the two counts by which a prober shows that it is at
 //! fault itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
 
-use crate::domain::{Belief, CheckId, Condition, InstanceId, Timestamp};
+use crate::domain::{Belief, CheckId, Condition, InstanceId, Timestamp, Trust, Verdict};
+
+/// For how long what was found counts against the prober (I20) once runs no longer FAIL: that one run comes to nothing does not
+/// excuse it, and that none ever says anything again does not hold it for ever.
+pub const SUSPICION: Duration = Duration::from_secs(600);
+
+/// Until when a condition counts against the prober: something stands there that is not believed yet, whatever else is believed.
+pub fn suspect_until(condition: &Condition) -> Option<Timestamp> {
+    let stands = condition.standing.iter().any(|standing| standing.trust == Trust::Suspected);
+    match condition.verdict {
+        Verdict::Fail => (stands || condition.belief != Belief::Failing).then_some(Timestamp::MAX),
+        Verdict::Pass | Verdict::Inconclusive | Verdict::Error | Verdict::Skipped => {
+            stands.then(|| condition.verdict_at.plus(SUSPICION))
+        }
+    }
+}
 
 /// Every condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +28,8 @@ pub struct Conditions {
     of: BTreeMap<InstanceId, Vec<Condition>>,
     /// Instances of which some check found what is not believed yet, and until when that counts.
     suspects: BTreeMap<InstanceId, Timestamp>,
-    /// The same in order of time, so that those of long ago are counted without a look at the others.
-    suspects_until: BTreeSet<(Timestamp, InstanceId)>,
+    /// How many of them count until each moment.
+    suspects_until: BTreeMap<Timestamp, usize>,
     /// How many instances have a check that says something.
     probed: usize,
     /// How many conditions there are of each belief.
@@ -48,13 +65,18 @@ impl Conditions {
     }
 
     fn judge(&mut self, instance: &InstanceId, was_probed: bool) {
-        let until = self.of(instance).filter_map(Condition::suspect_until).max();
-        if let Some(before) = self.suspects.remove(instance) {
-            self.suspects_until.remove(&(before, instance.clone()));
+        let until = self.of(instance).filter_map(suspect_until).max();
+        if let Some(before) = self.suspects.remove(instance)
+            && let Some(n) = self.suspects_until.get_mut(&before)
+        {
+            *n -= 1;
+            if *n == 0 {
+                self.suspects_until.remove(&before);
+            }
         }
         if let Some(until) = until {
             self.suspects.insert(instance.clone(), until);
-            self.suspects_until.insert((until, instance.clone()));
+            *self.suspects_until.entry(until).or_default() += 1;
         }
         self.probed = self.probed + usize::from(self.is_probed(instance)) - usize::from(was_probed);
     }
@@ -79,9 +101,9 @@ impl Conditions {
         self.believed.get(&belief).copied().unwrap_or_default()
     }
 
-    /// Whether a check of this instance says anything.
+    /// Whether a check of this instance says anything: a run that comes to nothing is no look at it.
     pub fn is_probed(&self, instance: &InstanceId) -> bool {
-        self.of(instance).any(Condition::is_probed)
+        self.of(instance).any(|condition| matches!(condition.verdict, Verdict::Pass | Verdict::Fail))
     }
 
     /// Whether an instance is among those that count against the prober.
@@ -91,8 +113,7 @@ impl Conditions {
 
     /// Of how many nodes something was found that is not believed yet.
     pub fn suspects(&self, now: Timestamp) -> usize {
-        let of_long_ago = self.suspects_until.iter().take_while(|(until, _)| *until <= now);
-        self.suspects.len() - of_long_ago.count()
+        self.suspects_until.range((Bound::Excluded(now), Bound::Unbounded)).map(|(_, n)| n).sum()
     }
 
     /// How many nodes are probed: those of which a check says something.

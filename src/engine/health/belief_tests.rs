@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::super::conditions::{SUSPICION, suspect_until};
 use super::super::super::testing::at;
 use super::*;
 use crate::domain::matcher::Matchers;
@@ -130,7 +131,7 @@ fn what_is_found_often_enough_still_waits_for_a_whole_round() {
     let (policy, mut condition) = (policy(1, 1, 30), unknown());
     assert_eq!(told(&mut condition, &policy, "R"), "");
     assert_eq!(condition.ripe_at, Some(at(40)));
-    assert_eq!(condition.suspect_until(), Some(Timestamp::MAX));
+    assert_eq!(suspect_until(&condition), Some(Timestamp::MAX));
     assert!(ripen(&condition, &policy, false, at(39)).believed.is_empty());
     let ripe = ripen(&condition, &policy, false, at(40));
     assert_eq!((ripe.believed.len(), ripe.condition.belief, ripe.condition.ripe_at), (1, Belief::Failing, None));
@@ -191,10 +192,10 @@ fn what_is_not_believed_counts_against_the_prober_and_for_a_while_whatever_came_
     ] {
         let mut condition = unknown();
         told(&mut condition, &policy, runs);
-        let is = match condition.suspect_until() {
+        let is = match suspect_until(&condition) {
             None => "not",
             Some(Timestamp::MAX) => "while it fails",
-            Some(until) if until == condition.verdict_at.plus(Condition::SUSPICION) => "for a while",
+            Some(until) if until == condition.verdict_at.plus(SUSPICION) => "for a while",
             Some(_) => "at another time",
         };
         assert_eq!(is, expected, "{runs}");
