@@ -32,17 +32,24 @@ fn findings(observation: &Observation) -> Vec<&str> {
     observation.findings.iter().map(|finding| finding.name.as_str()).collect()
 }
 
-/// Runs one of the tests that are ignored otherwise, in a network namespace where `groups` may ping and `setup` was done; without
-/// CAP_NET_RAW unless `is_raw`. What it prints is shown where it fails.
-fn inside(test: &str, groups: &str, is_raw: bool, setup: &str) {
+/// Set in the process that runs inside the namespace.
+const INSIDE: &str = "REMEDYD_TEST_INSIDE";
+
+/// Runs `body` in a network namespace where `groups` may ping and `setup` was done; without CAP_NET_RAW unless `is_raw`. There
+/// the same test runs once more, in a process of its own. What it prints is shown where it fails.
+fn inside(test: &str, groups: &str, is_raw: bool, setup: &str, body: impl Future<Output = ()>) {
+    if std::env::var_os(INSIDE).is_some() {
+        return tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(body);
+    }
     let drop = if is_raw { "" } else { "setpriv --bounding-set=-net_raw --inh-caps=-net_raw" };
     let script = format!(
         "set -e; ip link set lo up; echo '{groups}' >/proc/sys/net/ipv4/ping_group_range; {setup}
-         exec {drop} \"$0\" --exact {test} --ignored --nocapture"
+         exec {drop} \"$0\" --exact {test} --nocapture"
     );
     let program = std::env::current_exe().unwrap();
     let namespace = if getuid().is_root() { "-n" } else { "-rn" };
-    let output = Command::new("unshare").args([namespace, "sh", "-c", &script]).arg(program).output().unwrap();
+    let mut command = Command::new("unshare");
+    let output = command.args([namespace, "sh", "-c", &script]).arg(program).env(INSIDE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("1 passed"), "{said}");
@@ -52,8 +59,6 @@ fn inside(test: &str, groups: &str, is_raw: bool, setup: &str) {
 const NOBODY: &str = "1 0";
 const ROOT: &str = "0 0";
 
-#[tokio::test]
-#[ignore = "run by the tests below, in a namespace of its own"]
 async fn alive() {
     let prober = Prober::default();
     for address in ["127.0.0.1", "127.9.8.7", "::1"] {
@@ -71,16 +76,14 @@ async fn alive() {
 
 #[test]
 fn a_raw_socket_pings() {
-    inside("alive", NOBODY, true, "");
+    inside("a_raw_socket_pings", NOBODY, true, "", alive());
 }
 
 #[test]
 fn a_datagram_socket_pings() {
-    inside("alive", ROOT, false, "");
+    inside("a_datagram_socket_pings", ROOT, false, "", alive());
 }
 
-#[tokio::test]
-#[ignore = "run by the tests below, in a namespace of its own"]
 async fn not_allowed() {
     for address in ["127.0.0.1", "::1"] {
         let observation = ping(&Prober::default(), address, ENOUGH).await;
@@ -93,11 +96,9 @@ async fn not_allowed() {
 
 #[test]
 fn who_may_not_is_told_what_to_do() {
-    inside("not_allowed", NOBODY, false, "");
+    inside("who_may_not_is_told_what_to_do", NOBODY, false, "", not_allowed());
 }
 
-#[tokio::test]
-#[ignore = "run by the tests below, in a namespace of its own"]
 async fn silent() {
     let prober = Prober::default();
     for address in ["127.0.0.1", "::1"] {
@@ -113,16 +114,14 @@ const SILENT: &str =
 
 #[test]
 fn a_silent_node_times_out_over_a_raw_socket() {
-    inside("silent", NOBODY, true, SILENT);
+    inside("a_silent_node_times_out_over_a_raw_socket", NOBODY, true, SILENT, silent());
 }
 
 #[test]
 fn a_silent_node_times_out_over_a_datagram_socket() {
-    inside("silent", ROOT, false, SILENT);
+    inside("a_silent_node_times_out_over_a_datagram_socket", ROOT, false, SILENT, silent());
 }
 
-#[tokio::test]
-#[ignore = "run by the test below, in a namespace of its own"]
 async fn unreachable() {
     let prober = Prober::default();
     for (address, said) in
@@ -139,5 +138,5 @@ async fn unreachable() {
 fn an_address_that_nobody_has_is_unreachable() {
     let link = "ip link add near type veth peer name far; ip link set near up; ip link set far up;
          ip addr add 203.0.113.1/24 dev near; ip addr add 2001:db8::1/64 dev near nodad;";
-    inside("unreachable", NOBODY, true, link);
+    inside("an_address_that_nobody_has_is_unreachable", NOBODY, true, link, unreachable());
 }
