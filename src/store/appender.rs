@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::applier::Applier;
+use super::batch::Row;
 use super::codec::{self, Entry};
 use super::database::{self, Applied, Turn};
 use super::identity::{self, Identity};
+use super::index;
 use super::journal::{Draft, Journal};
 use super::lock::Lock;
 use super::overlay::Overlay;
@@ -42,6 +44,8 @@ pub struct Appender {
     pub(super) lock: Arc<Lock>,
     pub(super) draft: Draft,
     pub(super) entries: Vec<Entry>,
+    /// The index keys of each of them.
+    pub(super) indexes: Vec<Vec<Vec<u8>>>,
     /// The turn lets an act out.
     pub(super) has_act: bool,
     /// The turn begins another life of the store.
@@ -76,6 +80,7 @@ impl Port for Appender {
         self.has_begun |= changes.iter().any(|change| matches!(change, Change::Execution(_)));
         let staged = self.entries.len();
         self.entries.extend(changes.iter().map(codec::encode));
+        self.indexes.extend(changes.iter().map(index::keys));
         let entries = &self.entries[staged..];
         let Cause { principal, request_id, role, address } = cause;
         let request_id = request_id.as_deref();
@@ -95,7 +100,8 @@ impl Port for Appender {
         self.failed = true;
         self.progress.begin_commit();
         let draft = std::mem::take(&mut self.draft);
-        let entries = std::mem::take(&mut self.entries);
+        let staged = std::mem::take(&mut self.entries).into_iter().zip(std::mem::take(&mut self.indexes));
+        let rows: Vec<Row> = staged.map(|(Entry { key, value }, index)| Row { key, value, index }).collect();
         let synced = &self.synced;
         let seq = self.journal.append(draft, at, |file: &File| {
             let watch = Stopwatch::start();
@@ -112,8 +118,8 @@ impl Port for Appender {
             identity::write(&self.dir, identity)?;
         }
         self.has_begun = false;
-        self.progress.commit(seq, entries.len());
-        self.applier.send(Turn { applied: Applied { seq, at, chain }, entries })?;
+        self.progress.commit(seq, rows.len());
+        self.applier.send(Turn { applied: Applied { seq, at, chain }, rows })?;
         self.failed = false;
         Ok(seq)
     }

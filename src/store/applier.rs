@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::StoreError;
+use super::batch::Highest;
 use super::database::{Group, Turn, guarded};
 use super::keys::Kind;
 use super::overlay::Overlay;
@@ -117,6 +118,7 @@ fn follow(
     upkeep: &mut Upkeep,
 ) -> Result<(), StoreError> {
     upkeep.begin(db)?;
+    let mut highest = Highest::default();
     loop {
         let next = match upkeep.pause() {
             Some(pause) => taken.recv_timeout(pause),
@@ -126,7 +128,7 @@ fn follow(
             Ok(turn) => {
                 let (group, bytes) = gather(turn, taken, progress);
                 let (reaches, has_horizon) = (group.reaches(), group.has(Kind::Horizon));
-                group.apply(db, overlay, done, upkeep)?;
+                group.apply(db, overlay, progress, done, upkeep, &mut highest)?;
                 if let Some(applied) = reaches {
                     upkeep.applied(db, applied, bytes, has_horizon)?;
                 }

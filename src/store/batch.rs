@@ -1,9 +1,12 @@
 //! Rows, their index keys and the tally of both, changed together by one batch of sled.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+
 use bytes::Bytes;
 
 use super::StoreError;
-use super::codec::decode;
+use super::codec::{BadRow, Entry, decode};
 use super::database;
 use super::index;
 use super::keys::TALLY;
@@ -25,10 +28,59 @@ impl Watcher for Nobody {
     fn moves(&mut self, _: &[u8], _: &[Vec<u8>], _: &[Vec<u8>]) {}
 }
 
+/// A row on its way into sled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where.
+    pub key: Bytes,
+    /// What; nothing removes the key.
+    pub value: Option<Bytes>,
+    /// Under which index keys it is to be found, sorted.
+    pub index: Vec<Vec<u8>>,
+}
+
+impl TryFrom<Entry> for Row {
+    type Error = BadRow;
+
+    /// The row that the journal or a checkpoint holds.
+    fn try_from(Entry { key, value }: Entry) -> Result<Self, BadRow> {
+        let index = match &value {
+            Some(value) if index::has(&key) => index::keys(&decode(&key, Some(value))?),
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Self { key, value, index })
+    }
+}
+
+/// The highest key of each kind that sled ever had. Ids begin with the time, so most new rows lie beyond it: that nothing is
+/// there is known without a look.
+#[derive(Clone, Debug, Default)]
+pub struct Highest(BTreeMap<u8, Vec<u8>>);
+
+impl Highest {
+    /// Whether `key` lies beyond; from now on it does not.
+    fn rises(&mut self, db: &sled::Db, key: &[u8]) -> Result<bool, StoreError> {
+        let Some(kind) = key.first().copied() else { return Ok(false) };
+        let highest = match self.0.entry(kind) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(unknown) => {
+                let last = db.scan_prefix([kind]).next_back().transpose()?;
+                unknown.insert(last.map_or_else(Vec::new, |(key, _)| key.to_vec()))
+            }
+        };
+        let is_beyond = key > highest.as_slice();
+        if is_beyond {
+            key.clone_into(highest);
+        }
+        Ok(is_beyond)
+    }
+}
+
 /// Changes that sled takes all at once. No key may be changed twice.
 pub struct Batch<'a> {
     db: &'a sled::Db,
     watcher: &'a mut dyn Watcher,
+    highest: &'a mut Highest,
     batch: sled::Batch,
     tally: Tally,
 }
@@ -38,25 +90,22 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The tally cannot be read.
-    pub fn begin(db: &'a sled::Db, watcher: &'a mut dyn Watcher) -> Result<Self, StoreError> {
-        Ok(Self { db, watcher, batch: sled::Batch::default(), tally: database::tally(db)? })
+    pub fn begin(db: &'a sled::Db, watcher: &'a mut dyn Watcher, highest: &'a mut Highest) -> Result<Self, StoreError> {
+        Ok(Self { db, watcher, highest, batch: sled::Batch::default(), tally: database::tally(db)? })
     }
 
-    /// Puts the row at `key`, or removes it, and changes its index keys.
+    /// Puts a row, or removes it, and changes its index keys.
     ///
     /// # Errors
-    /// The row, or the one that is there, cannot be read.
-    pub fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let there = self.db.get(key)?;
+    /// The row that is there cannot be read.
+    pub fn put(&mut self, Row { key, value, index: new }: &Row) -> Result<(), StoreError> {
+        let there = if self.highest.rises(self.db, key)? { None } else { self.db.get(key)? };
         if index::has(key) {
             let old = match &there {
                 Some(value) => index::keys(&decode(key, Some(value))?),
                 None => Vec::new(),
             };
-            // A row that goes has no index keys, whether or not rows of its kind are ever removed by the engine.
-            let new = value.map(|value| decode(key, Some(value)).map(|change| index::keys(&change))).transpose()?;
-            let new = new.unwrap_or_default();
-            self.watcher.moves(key, &old, &new);
+            self.watcher.moves(key, &old, new);
             for gone in old.iter().filter(|key| new.binary_search(key).is_err()) {
                 self.change(gone, Some(key), None);
             }
@@ -64,7 +113,7 @@ impl<'a> Batch<'a> {
                 self.change(come, None, Some(key));
             }
         }
-        self.change(key, there.as_deref(), value);
+        self.change(key, there.as_deref(), value.as_deref());
         Ok(())
     }
 
@@ -104,12 +153,13 @@ impl<'a> Batch<'a> {
 ///
 /// # Errors
 /// sled failed, or a row cannot be read.
-pub fn fill(db: &sled::Db, rows: &[(Bytes, Option<Bytes>)]) -> Result<(), StoreError> {
+pub fn fill(db: &sled::Db, rows: &[Row]) -> Result<(), StoreError> {
+    let mut highest = Highest::default();
     for part in rows.chunks(database::BATCH) {
         let mut nobody = Nobody;
-        let mut batch = Batch::begin(db, &mut nobody)?;
-        for (key, value) in part {
-            batch.put(key, value.as_deref())?;
+        let mut batch = Batch::begin(db, &mut nobody, &mut highest)?;
+        for row in part {
+            batch.put(row)?;
         }
         batch.apply()?;
     }

@@ -13,12 +13,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::StoreError;
-use super::batch::{Batch, Watcher};
-use super::codec::{BadRow, Entry};
+use super::batch::{Batch, Highest, Row, Watcher};
+use super::codec::BadRow;
 use super::index;
 use super::journal::Chain;
 use super::keys::{APPLIED, Kind, SCHEMA, TALLY};
 use super::overlay::Overlay;
+use super::progress::Progress;
 use super::tally::Tally;
 use crate::clock::Stopwatch;
 use crate::domain::Timestamp;
@@ -219,20 +220,20 @@ pub struct Turn {
     /// What sled has once all of it is in.
     pub applied: Applied,
     /// Its rows, in order.
-    pub entries: Vec<Entry>,
+    pub rows: Vec<Row>,
 }
 
 /// Turns that are applied together: of each row only the last value is written.
 #[derive(Debug, Default)]
 pub struct Group {
-    rows: BTreeMap<Bytes, Option<Bytes>>,
+    rows: BTreeMap<Bytes, Row>,
     applied: Option<Applied>,
 }
 
 impl Turn {
     /// How much of the journal it took, without the causes of its steps.
     pub fn bytes(&self) -> u64 {
-        let sizes = self.entries.iter().map(|entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len));
+        let sizes = self.rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Bytes::len));
         sizes.sum::<usize>() as u64
     }
 }
@@ -240,7 +241,7 @@ impl Turn {
 impl Group {
     /// Adds the turn that follows.
     pub fn add(&mut self, turn: Turn) {
-        self.rows.extend(turn.entries.into_iter().map(|entry| (entry.key, entry.value)));
+        self.rows.extend(turn.rows.into_iter().map(|row| (row.key.clone(), row)));
         self.applied = Some(turn.applied);
     }
 
@@ -271,23 +272,28 @@ impl Group {
         self,
         db: &sled::Db,
         overlay: &Overlay,
+        progress: &Progress,
         done: &watch::Sender<u64>,
         watcher: &mut dyn Watcher,
+        highest: &mut Highest,
     ) -> Result<(), StoreError> {
         let Some(applied) = self.applied else { return Ok(()) };
-        let mut rows = self.rows.into_iter().peekable();
+        let mut rows = self.rows.into_values().peekable();
         loop {
-            let mut batch = Batch::begin(db, watcher)?;
-            let part: Vec<(Bytes, Option<Bytes>)> = rows.by_ref().take(BATCH).collect();
-            for (key, value) in &part {
-                batch.put(key, value.as_deref())?;
+            let mut batch = Batch::begin(db, watcher, highest)?;
+            let part: Vec<Row> = rows.by_ref().take(BATCH).collect();
+            for row in &part {
+                batch.put(row)?;
             }
             let is_last = rows.peek().is_none();
             if is_last {
                 batch.note(APPLIED, applied.write());
             }
-            batch.apply()?;
-            overlay.applied(applied.seq, part.iter().map(|(key, _)| key));
+            {
+                let _others_wait = progress.change();
+                batch.apply()?;
+            }
+            overlay.applied(applied.seq, part.iter().map(|row| &row.key));
             if is_last {
                 done.send_replace(applied.seq);
                 return Ok(());

@@ -10,8 +10,8 @@ use crate::domain::{
 use crate::engine::Change;
 
 /// The form that rows and indexes have. A store of another form is built anew from the journal.
-/// 2: with a tally; 3: with runs and conditions.
-pub const SCHEMA: u32 = 3;
+/// 2: with a tally; 3: with runs and conditions; 4: with half of the index keys.
+pub const SCHEMA: u32 = 4;
 
 /// How long the suffix of an index by time is: the moment and the id.
 pub const MOMENT: usize = 24;
@@ -20,32 +20,17 @@ pub const MOMENT: usize = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Index {
-    /// All remediations by creation.
-    RemediationCreated = 0x40,
-    /// All remediations by last change.
-    RemediationUpdated = 0x41,
-    /// A cluster's, by creation.
-    ClusterCreated = 0x42,
-    /// A cluster's, by last change.
+    /// A cluster's remediations in one [`phase`], by creation.
+    ClusterPhase = 0x42,
+    /// A cluster's remediations by last change.
     ClusterUpdated = 0x43,
-    /// An instance's, by creation.
+    /// An instance's remediations by creation.
     InstanceCreated = 0x44,
-    /// An instance's, by last change.
-    InstanceUpdated = 0x45,
-    /// Those in one state, by creation.
-    StateCreated = 0x46,
-    /// A cluster's in one state, by creation.
-    ClusterStateCreated = 0x47,
-    /// Those that can still change, by creation.
-    RemediationLive = 0x48,
-    /// All alerts by when we first heard of them.
-    AlertOpened = 0x50,
-    /// A cluster's; the unjoined ones stand under the empty name.
+    /// A cluster's alerts by when we first heard of them, the live ones before the others; the unjoined ones stand under the
+    /// empty name.
     ClusterAlert = 0x51,
-    /// An instance's.
+    /// An instance's alerts by when we first heard of them.
     InstanceAlert = 0x52,
-    /// Those that are not resolved.
-    AlertLive = 0x53,
     /// All dead letters by when they came.
     DeadLetterReceived = 0x58,
     /// All holds by creation.
@@ -54,9 +39,7 @@ pub enum Index {
     HoldLive = 0x5b,
     /// A cluster's instances by id.
     ClusterInstance = 0x5e,
-    /// All runs by their end.
-    RunEnded = 0x60,
-    /// A cluster's.
+    /// A cluster's runs by their end.
     ClusterRun = 0x61,
     /// An instance's.
     InstanceRun = 0x62,
@@ -69,6 +52,21 @@ pub enum Index {
     /// Of whom is believed that they fail, by check and instance.
     ConditionFailing = 0x66,
 }
+
+/// Among which a remediation stands in its cluster: those in its state once that is terminal; until then all that can still
+/// change, which are few and do.
+pub fn phase(state: State) -> &'static str {
+    if state.is_terminal() { state.as_str() } else { LIVE }
+}
+
+/// What is live: remediations that can still change, and alerts that are not resolved.
+pub const LIVE: &str = "";
+
+/// Alerts that are not live.
+pub const RESOLVED: &str = "RESOLVED";
+
+/// The cluster of alerts that are joined to none.
+pub const UNJOINED: &str = "";
 
 impl Index {
     /// What the keys of the rows about these names begin with.
@@ -84,11 +82,18 @@ impl Index {
 
     fn at(self, names: &[&str], at: Timestamp, id: &[u8; 16]) -> Vec<u8> {
         let mut key = self.prefix(names);
-        // The sign bit turned: moments before 1970 sort before those after.
-        key.extend_from_slice(&(at.as_micros() ^ i64::MIN).to_be_bytes());
-        key.extend_from_slice(id);
+        key.extend_from_slice(&moment(at, id));
         key
     }
+}
+
+/// The suffix of an index by time.
+pub fn moment(at: Timestamp, id: &[u8; 16]) -> [u8; MOMENT] {
+    let mut suffix = [0; MOMENT];
+    // The sign bit turned: moments before 1970 sort before those after.
+    suffix[..8].copy_from_slice(&(at.as_micros() ^ i64::MIN).to_be_bytes());
+    suffix[8..].copy_from_slice(id);
+    suffix
 }
 
 /// Whether rows of this key's kind have index keys; an unknown kind may.
@@ -150,40 +155,28 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
 }
 
 fn of_remediation(row: &Remediation) -> Vec<Vec<u8>> {
-    let (cluster, instance, state) = (row.cluster_id().as_str(), row.instance_id().as_str(), row.state.as_str());
+    let (cluster, instance) = (row.cluster_id().as_str(), row.instance_id().as_str());
     let created = |index: Index, names: &[&str]| index.at(names, row.created_at, row.id.as_bytes());
-    let updated = |index: Index, names: &[&str]| index.at(names, row.updated_at, row.id.as_bytes());
-    let mut keys = vec![
-        created(Index::RemediationCreated, &[]),
-        updated(Index::RemediationUpdated, &[]),
-        created(Index::ClusterCreated, &[cluster]),
-        updated(Index::ClusterUpdated, &[cluster]),
+    vec![
+        created(Index::ClusterPhase, &[cluster, phase(row.state)]),
+        Index::ClusterUpdated.at(&[cluster], row.updated_at, row.id.as_bytes()),
         created(Index::InstanceCreated, &[instance]),
-        updated(Index::InstanceUpdated, &[instance]),
-        created(Index::StateCreated, &[state]),
-        created(Index::ClusterStateCreated, &[cluster, state]),
-    ];
-    if !State::is_terminal(row.state) {
-        keys.push(created(Index::RemediationLive, &[]));
-    }
-    keys
+    ]
 }
 
 fn of_alert(row: &Alert) -> Vec<Vec<u8>> {
     let opened = |index: Index, names: &[&str]| index.at(names, row.opened_at, row.id.as_bytes());
-    let mut keys = vec![opened(Index::AlertOpened, &[])];
+    let phase = match row.state {
+        AlertState::Firing | AlertState::RefiredUnconfirmed => LIVE,
+        AlertState::Resolved => RESOLVED,
+    };
     match &row.joined {
-        Ok(joined) => {
-            keys.push(opened(Index::ClusterAlert, &[joined.cluster_id.as_str()]));
-            keys.push(opened(Index::InstanceAlert, &[joined.instance_id.as_str()]));
-        }
-        Err(_) => keys.push(opened(Index::ClusterAlert, &[""])),
+        Ok(joined) => vec![
+            opened(Index::ClusterAlert, &[joined.cluster_id.as_str(), phase]),
+            opened(Index::InstanceAlert, &[joined.instance_id.as_str()]),
+        ],
+        Err(_) => vec![opened(Index::ClusterAlert, &[UNJOINED, phase])],
     }
-    match row.state {
-        AlertState::Firing | AlertState::RefiredUnconfirmed => keys.push(opened(Index::AlertLive, &[])),
-        AlertState::Resolved => {}
-    }
-    keys
 }
 
 fn of_hold(row: &Hold) -> Vec<Vec<u8>> {
@@ -197,7 +190,6 @@ fn of_hold(row: &Hold) -> Vec<Vec<u8>> {
 fn of_run(row: &Run) -> Vec<Vec<u8>> {
     let ended = |index: Index, names: &[&str]| index.at(names, row.ended_at, row.id.as_bytes());
     vec![
-        ended(Index::RunEnded, &[]),
         ended(Index::ClusterRun, &[row.cluster_id.as_str()]),
         ended(Index::InstanceRun, &[row.instance_id.as_str()]),
         ended(Index::CheckRun, &[row.check.as_str()]),
@@ -246,23 +238,24 @@ mod tests {
 
     #[test]
     fn moments_sort_as_numbers_do() {
-        let key = |micros| Index::AlertOpened.at(&[], Timestamp::from_micros(micros), &[0; 16]);
+        let key = |micros| Index::InstanceAlert.at(&[], Timestamp::from_micros(micros), &[0; 16]);
         assert!(key(-1) < key(0) && key(0) < key(1) && key(1) < key(256));
         assert!(key(i64::MIN) < key(-1) && key(i64::MAX) > key(256));
     }
 
     #[test]
-    fn an_ended_remediation_leaves_the_live_index() {
+    fn an_ended_remediation_leaves_those_that_are_live() {
         let mut row = samples::remediation(1);
+        let cluster = row.cluster_id().as_str().to_owned();
         let live = keys(&Change::Remediation(Box::new(row.clone())));
         row.state = State::Succeeded;
         let ended = keys(&Change::Remediation(Box::new(row)));
-        let is_live = |key: &Vec<u8>| key[0] == Index::RemediationLive as u8;
+        let is_live = |key: &Vec<u8>| key.starts_with(&Index::ClusterPhase.prefix(&[&cluster, LIVE]));
         assert!(live.iter().any(is_live) && !ended.iter().any(is_live));
     }
 
     #[test]
     fn a_cluster_whose_name_begins_another_shares_no_prefix_with_it() {
-        assert!(!Index::ClusterCreated.prefix(&["train-a"]).starts_with(&Index::ClusterCreated.prefix(&["train"])));
+        assert!(!Index::ClusterUpdated.prefix(&["train-a"]).starts_with(&Index::ClusterUpdated.prefix(&["train"])));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::StoreError;
 use super::codec::{BadRow, decode};
-use super::index::Index;
+use super::index::{Index, LIVE};
 use super::keys::{self, Kind};
+use super::scan;
 use crate::engine::Change;
 
 /// Every live row, parents before what belongs to them.
@@ -15,9 +16,9 @@ pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
     for kind in [Kind::Execution, Kind::Horizon, Kind::Pause, Kind::Cluster, Kind::Instance, Kind::NodeMemory] {
         under(db, &[kind.byte()], &mut live)?;
     }
-    named(db, Index::HoldLive, &mut live)?;
+    named(db, &Index::HoldLive.prefix(&[]), &mut live)?;
     let first = live.len();
-    named(db, Index::RemediationLive, &mut live)?;
+    of_clusters(db, Index::ClusterPhase, &mut live)?;
     let mut links = Vec::new();
     for change in &live[first..] {
         if let Change::Remediation(row) = change {
@@ -25,7 +26,7 @@ pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
         }
     }
     live.append(&mut links);
-    named(db, Index::AlertLive, &mut live)?;
+    of_clusters(db, Index::ClusterAlert, &mut live)?;
     for kind in [Kind::Condition, Kind::Held, Kind::Pending] {
         under(db, &[kind.byte()], &mut live)?;
     }
@@ -40,8 +41,17 @@ fn under(db: &sled::Db, prefix: &[u8], live: &mut Vec<Change>) -> Result<(), Sto
     Ok(())
 }
 
-fn named(db: &sled::Db, index: Index, live: &mut Vec<Change>) -> Result<(), StoreError> {
-    for found in db.scan_prefix(index.prefix(&[])) {
+fn of_clusters(db: &sled::Db, index: Index, live: &mut Vec<Change>) -> Result<(), StoreError> {
+    for mut prefix in scan::longer(db, &index.prefix(&[]))? {
+        prefix.extend_from_slice(LIVE.as_bytes());
+        prefix.push(0);
+        named(db, &prefix, live)?;
+    }
+    Ok(())
+}
+
+fn named(db: &sled::Db, prefix: &[u8], live: &mut Vec<Change>) -> Result<(), StoreError> {
+    for found in db.scan_prefix(prefix) {
         let (_, key) = found?;
         let value = db.get(&key)?.ok_or_else(|| BadRow::new(&key, "an index names it, and it is not there"))?;
         live.push(decode(&key, Some(&value))?);

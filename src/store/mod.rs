@@ -25,6 +25,7 @@ mod overlay;
 mod past;
 mod progress;
 pub mod query;
+mod ranges;
 pub mod reader;
 mod rebuild;
 mod room;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::appender::Appender;
 use super::applier::Applier;
-use super::batch::Nobody;
+use super::batch::{Highest, Nobody, Row};
 use super::database::{self, Applied, Group, Turn};
 use super::fatal::{Alarm, Fatal};
 use super::identity::{self, Found, Identity};
@@ -201,6 +201,7 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
         lock,
         draft: Draft::default(),
         entries: Vec::new(),
+        indexes: Vec::new(),
         has_act: false,
         has_begun: false,
         failed: false,
@@ -306,9 +307,9 @@ pub(super) fn catch_up(
     acknowledged: Option<Mark>,
 ) -> Result<(End, Applied), StoreError> {
     // Nobody reads yet, so there is nobody to tell and nothing to lay over.
-    let (overlay, (done, _)) = (Overlay::default(), watch::channel(0));
+    let (overlay, (progress, done)) = (Overlay::default(), Progress::new(applied.seq));
     let mut reached = applied;
-    let mut group = Group::default();
+    let (mut group, mut highest) = (Group::default(), Highest::default());
     let mut replay = Journal::read_from(journal, applied.seq)?;
     let (start, chain) = replay.start();
     if start > applied.seq {
@@ -327,12 +328,14 @@ pub(super) fn catch_up(
             continue;
         }
         reached = Applied { seq, at, chain };
-        group.add(Turn { applied: reached, entries: steps.into_iter().flat_map(|step| step.entries).collect() });
+        let entries = steps.into_iter().flat_map(|step| step.entries);
+        let rows = entries.map(Row::try_from).collect::<Result<_, _>>()?;
+        group.add(Turn { applied: reached, rows });
         if group.is_full() {
-            std::mem::take(&mut group).apply(db, &overlay, &done, &mut Nobody)?;
+            std::mem::take(&mut group).apply(db, &overlay, &progress, &done, &mut Nobody, &mut highest)?;
         }
     }
-    group.apply(db, &overlay, &done, &mut Nobody)?;
+    group.apply(db, &overlay, &progress, &done, &mut Nobody, &mut highest)?;
     let end = replay.end();
     if end.seq < applied.seq {
         return Err(StoreError::JournalBehind { journal: end.seq, applied: applied.seq });

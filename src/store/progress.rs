@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Progress {
     applier: OnceLock<Thread>,
     waiting: Mutex<Queue>,
     commit: Mutex<Option<Stopwatch>>,
+    /// sled stands still for those who read, and is changed by one who writes.
+    still: RwLock<()>,
 }
 
 /// The turns that sled does not have yet.
@@ -76,6 +78,7 @@ impl Progress {
             applier: OnceLock::new(),
             waiting: Mutex::default(),
             commit: Mutex::default(),
+            still: RwLock::default(),
         };
         (progress, sender)
     }
@@ -97,6 +100,18 @@ impl Progress {
     /// Whether somebody waits for a turn that sled does not have.
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire) > *self.applied.borrow()
+    }
+
+    /// Nothing is applied while this is held. A page is read so: it walks several ranges, and a row that moved from one to
+    /// another meanwhile would be missed or come twice. Who holds it must not ask for it again.
+    pub fn hold_still(&self) -> RwLockReadGuard<'_, ()> {
+        // It guards no value that a panic could leave half changed.
+        self.still.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for those who read, and keeps others out while a batch is applied.
+    pub fn change(&self) -> RwLockWriteGuard<'_, ()> {
+        self.still.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A commit begins.

@@ -10,7 +10,7 @@ use super::StoreError;
 use super::codec::{BadRow, unpack};
 use super::database::caught;
 use super::fatal::Alarm;
-use super::index::{Index, MOMENT};
+use super::index::{self, Index, MOMENT};
 use super::keys::{self, Kind};
 use super::lock::Lock;
 use super::progress::{Lag, Progress};
@@ -18,10 +18,11 @@ use super::query::{
     AlertFilter, ConditionFilter, Cursor, HoldFilter, InstanceFilter, Order, Page, Paging, RemediationFilter,
     RunFilter, Visible,
 };
+use super::ranges::{self, sees};
 use super::scan::Scan;
 use crate::domain::{
-    Alert, AlertState, Alias, Belief, CheckId, Cluster, ClusterId, Condition, DeadLetter, Execution, Held, Hold,
-    Horizon, Horizons, Instance, InstanceId, Pause, Record, Remediation, RemediationId, Run, RunId, State, Transition,
+    Alert, Alias, CheckId, Cluster, ClusterId, Condition, DeadLetter, Execution, Held, Hold, Horizon, Horizons,
+    Instance, InstanceId, Pause, Record, Remediation, RemediationId, Run, RunId, Transition,
 };
 
 /// How long a question waits for sled; usually it is there at once.
@@ -151,12 +152,49 @@ impl Reader {
         paging: &Paging,
     ) -> Result<Page<Record>, ReadError> {
         check_moment(paging)?;
-        let prefixes = remediation_prefixes(filter, order.by_update);
+        let _still = self.progress.hold_still();
         let horizons = self.horizons()?;
+        let wanted = |key: &[u8]| -> Result<Option<Remediation>, ReadError> {
+            Ok(self.get(key)?.filter(|row| is_wanted(filter, row) && !horizons.hides_remediation(row)))
+        };
+        if let Some(instance) = filter.instance_id.as_ref().filter(|_| order.by_update) {
+            return self.sorted(instance, order.ascending, paging, wanted);
+        }
+        let prefixes = safely(|| ranges::remediations(&self.db, filter, order.by_update))?;
         self.page(prefixes, order.ascending, paging, |_, key| {
-            let row = self.get(key)?.filter(|row| is_wanted(filter, row) && !horizons.hides_remediation(row));
-            row.map(|remediation| self.record(remediation)).transpose()
+            wanted(key)?.map(|remediation| self.record(remediation)).transpose()
         })
+    }
+
+    /// A page of an instance's remediations by last change, of which there is no index: all of them are read and sorted. That
+    /// are few, since one lives at a time and old ones go.
+    fn sorted(
+        &self,
+        instance: &InstanceId,
+        ascending: bool,
+        paging: &Paging,
+        wanted: impl Fn(&[u8]) -> Result<Option<Remediation>, ReadError>,
+    ) -> Result<Page<Record>, ReadError> {
+        let moment = |row: &Remediation| index::moment(row.updated_at, row.id.as_bytes());
+        let mut rows: Vec<Remediation> = safely(|| {
+            let keys = self.db.scan_prefix(Index::InstanceCreated.prefix(&[instance.as_str()])).values();
+            keys.filter_map(|key| key.map_err(ReadError::from).and_then(|key| wanted(&key)).transpose()).collect()
+        })?;
+        rows.sort_unstable_by_key(moment);
+        if !ascending {
+            rows.reverse();
+        }
+        if let Some(Cursor(after)) = &paging.after {
+            let passed = after.as_slice();
+            rows.retain(
+                |row| if ascending { moment(row).as_slice() > passed } else { moment(row).as_slice() < passed },
+            );
+        }
+        let size = paging.size.max(1);
+        let has_next = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| has_next).map(|row| Cursor(moment(row).to_vec()));
+        Ok(Page { rows: rows.into_iter().map(|row| self.record(row)).collect::<Result<_, _>>()?, next })
     }
 
     /// A remediation's history, oldest first.
@@ -189,8 +227,9 @@ impl Reader {
     /// A page of alerts, newest first by the time at which we first heard of them.
     pub fn alerts(&self, filter: &AlertFilter, paging: &Paging) -> Result<Page<Alert>, ReadError> {
         check_moment(paging)?;
+        let _still = self.progress.hold_still();
         let horizons = self.horizons()?;
-        self.page(alert_prefixes(filter), false, paging, |_, key| {
+        self.page(safely(|| ranges::alerts(&self.db, filter))?, false, paging, |_, key| {
             Ok(self.get(key)?.filter(|row| is_wanted_alert(filter, row) && !horizons.hides_alert(row)))
         })
     }
@@ -228,12 +267,9 @@ impl Reader {
             let name = std::str::from_utf8(name).map_err(|_| ReadError::BadCursor)?;
             InstanceId::parse(name).map_err(|_| ReadError::BadCursor)?;
         }
-        let prefixes = match clusters(&filter.visible, filter.cluster_id.as_ref()) {
-            None => vec![vec![Kind::Instance.byte()]],
-            Some(names) => names.iter().map(|name| Index::ClusterInstance.prefix(&[name])).collect(),
-        };
+        let _still = self.progress.hold_still();
         // Row and index alike end in the id, which is all that is needed of them.
-        self.page(prefixes, true, paging, |id, _| {
+        self.page(ranges::instances(filter), true, paging, |id, _| {
             let key = [&[Kind::Instance.byte()], id].concat();
             let Some(instance) = self.get::<Instance>(&key)? else { return Ok(None) };
             let held = self.get(&keys::held(&instance.id))?;
@@ -260,8 +296,9 @@ impl Reader {
     /// A page of runs, newest first by their end.
     pub fn runs(&self, filter: &RunFilter, paging: &Paging) -> Result<Page<Run>, ReadError> {
         check_moment(paging)?;
+        let _still = self.progress.hold_still();
         let horizons = self.horizons()?;
-        self.page(run_prefixes(filter), false, paging, |_, key| {
+        self.page(safely(|| ranges::runs(&self.db, filter))?, false, paging, |_, key| {
             Ok(self.get(key)?.filter(|row| is_wanted_run(filter, row) && !horizons.hides_run(row)))
         })
     }
@@ -280,7 +317,8 @@ impl Reader {
         if let Some(Cursor(suffix)) = &paging.after {
             check_condition(&[&under, suffix.as_slice()].concat())?;
         }
-        let prefixes = condition_prefixes(filter).into_iter().map(|prefix| [prefix, under.clone()].concat()).collect();
+        let _still = self.progress.hold_still();
+        let prefixes = ranges::conditions(filter).into_iter().map(|prefix| [prefix, under.clone()].concat()).collect();
         self.page(prefixes, true, paging, |suffix, _| {
             // Row and index alike end in check and instance, which is all that is needed of them.
             let key = [&[Kind::Condition.byte()], under.as_slice(), suffix].concat();
@@ -348,45 +386,6 @@ fn check_condition(key: &[u8]) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn sees(visible: &Visible, cluster: &ClusterId) -> bool {
-    visible.as_ref().is_none_or(|visible| visible.contains(cluster))
-}
-
-/// The clusters that are both visible and asked for; nothing where that is no restriction.
-fn clusters<'a>(visible: &'a Visible, wanted: Option<&'a ClusterId>) -> Option<Vec<&'a str>> {
-    match (visible, wanted) {
-        (None, None) => None,
-        (_, Some(wanted)) if sees(visible, wanted) => Some(vec![wanted.as_str()]),
-        (_, Some(_)) => Some(Vec::new()),
-        (Some(visible), None) => Some(visible.iter().map(ClusterId::as_str).collect()),
-    }
-}
-
-/// The ranges of the most selective index: the instance's, else those of clusters and states, else all.
-fn remediation_prefixes(filter: &RemediationFilter, by_update: bool) -> Vec<Vec<u8>> {
-    if let Some(instance) = &filter.instance_id {
-        let index = if by_update { Index::InstanceUpdated } else { Index::InstanceCreated };
-        return vec![index.prefix(&[instance.as_str()])];
-    }
-    // States have no index by update; the filter passes over those that are not wanted.
-    let states: Vec<&str> =
-        if by_update { Vec::new() } else { filter.states.iter().copied().map(State::as_str).collect() };
-    let (all, of_cluster) = if by_update {
-        (Index::RemediationUpdated, Index::ClusterUpdated)
-    } else {
-        (Index::RemediationCreated, Index::ClusterCreated)
-    };
-    match (clusters(&filter.visible, filter.cluster_id.as_ref()), states.is_empty()) {
-        (None, true) => vec![all.prefix(&[])],
-        (None, false) => states.iter().map(|state| Index::StateCreated.prefix(&[state])).collect(),
-        (Some(names), true) => names.iter().map(|name| of_cluster.prefix(&[name])).collect(),
-        (Some(names), false) => {
-            let pairs = names.iter().flat_map(|name| states.iter().map(move |state| [*name, *state]));
-            pairs.map(|pair| Index::ClusterStateCreated.prefix(&pair)).collect()
-        }
-    }
-}
-
 fn is_wanted(filter: &RemediationFilter, row: &Remediation) -> bool {
     sees(&filter.visible, row.cluster_id())
         && filter.cluster_id.as_ref().is_none_or(|id| id == row.cluster_id())
@@ -394,24 +393,6 @@ fn is_wanted(filter: &RemediationFilter, row: &Remediation) -> bool {
         && (filter.states.is_empty() || filter.states.contains(&row.state))
         && (filter.modes.is_empty() || filter.modes.contains(&row.mode))
         && (filter.triggers.is_empty() || filter.triggers.contains(&row.trigger))
-}
-
-/// The instance's range, else the live ones, else those of clusters (the unjoined have one of their own), else all.
-fn alert_prefixes(filter: &AlertFilter) -> Vec<Vec<u8>> {
-    if let Some(instance) = &filter.instance_id {
-        return vec![Index::InstanceAlert.prefix(&[instance.as_str()])];
-    }
-    if filter.joined == Some(false) {
-        return vec![Index::ClusterAlert.prefix(&[""])];
-    }
-    match filter.state {
-        Some(AlertState::Firing | AlertState::RefiredUnconfirmed) => return vec![Index::AlertLive.prefix(&[])],
-        Some(AlertState::Resolved) | None => {}
-    }
-    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
-        None => vec![Index::AlertOpened.prefix(&[])],
-        Some(names) => names.iter().map(|name| Index::ClusterAlert.prefix(&[name])).collect(),
-    }
 }
 
 fn is_wanted_alert(filter: &AlertFilter, row: &Alert) -> bool {
@@ -425,40 +406,12 @@ fn is_wanted_alert(filter: &AlertFilter, row: &Alert) -> bool {
         && filter.joined.is_none_or(|joined| joined == row.joined.is_ok())
 }
 
-/// The instance's range, else the check's, else those of clusters, else all.
-fn run_prefixes(filter: &RunFilter) -> Vec<Vec<u8>> {
-    if let Some(instance) = &filter.instance_id {
-        return vec![Index::InstanceRun.prefix(&[instance.as_str()])];
-    }
-    if let Some(check) = &filter.check {
-        return vec![Index::CheckRun.prefix(&[check.as_str()])];
-    }
-    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
-        None => vec![Index::RunEnded.prefix(&[])],
-        Some(names) => names.iter().map(|name| Index::ClusterRun.prefix(&[name])).collect(),
-    }
-}
-
 fn is_wanted_run(filter: &RunFilter, row: &Run) -> bool {
     sees(&filter.visible, &row.cluster_id)
         && filter.cluster_id.as_ref().is_none_or(|id| *id == row.cluster_id)
         && filter.instance_id.as_ref().is_none_or(|id| *id == row.instance_id)
         && filter.check.as_ref().is_none_or(|check| *check == row.check)
         && filter.verdict.is_none_or(|verdict| verdict == row.verdict)
-}
-
-/// The instance's range, else that of the failing, which are few, else those of clusters, else all.
-fn condition_prefixes(filter: &ConditionFilter) -> Vec<Vec<u8>> {
-    if let Some(instance) = &filter.instance_id {
-        return vec![Index::InstanceCondition.prefix(&[instance.as_str()])];
-    }
-    if filter.belief == Some(Belief::Failing) {
-        return vec![Index::ConditionFailing.prefix(&[])];
-    }
-    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
-        None => vec![vec![Kind::Condition.byte()]],
-        Some(names) => names.iter().map(|name| Index::ClusterCondition.prefix(&[name])).collect(),
-    }
 }
 
 fn is_wanted_condition(filter: &ConditionFilter, row: &Condition) -> bool {

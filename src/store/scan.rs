@@ -25,6 +25,34 @@ pub struct Scan<'a> {
     pub ascending: bool,
 }
 
+/// What the keys that begin with `prefix` begin with where the name that follows counts as well, sorted. One look for each name,
+/// however many keys have it.
+///
+/// # Errors
+/// sled failed.
+pub fn longer(db: &sled::Db, prefix: &[u8]) -> Result<Vec<Vec<u8>>, sled::Error> {
+    let mut longer: Vec<Vec<u8>> = Vec::new();
+    let (mut from, end) = (prefix.to_vec(), behind(prefix));
+    while let Some(found) = db.range(from.as_slice()..end.as_slice()).next() {
+        let (key, _) = found?;
+        let name = key[prefix.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
+        let with_name = [prefix, name, &[0]].concat();
+        from = behind(&with_name);
+        longer.push(with_name);
+    }
+    Ok(longer)
+}
+
+/// The first key that is behind all those which begin with `prefix`. That ends in the byte of an index or in a zero, so there is
+/// a next byte.
+fn behind(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
 struct Range {
     rows: sled::Iter,
     prefix: usize,
@@ -77,12 +105,7 @@ impl Scan<'_> {
 
     fn ranges(&self, after: Option<&Cursor>) -> Result<Vec<Range>, ReadError> {
         let ranges = self.prefixes.iter().map(|prefix| {
-            let mut end = prefix.clone();
-            if let Some(last) = end.last_mut() {
-                // A prefix ends in the byte of an index or in a zero, so there is a next byte.
-                *last += 1;
-            }
-            let (mut low, mut high) = (Bound::Included(prefix.clone()), Bound::Excluded(end));
+            let (mut low, mut high) = (Bound::Included(prefix.clone()), Bound::Excluded(behind(prefix)));
             if let Some(Cursor(suffix)) = after {
                 let passed = Bound::Excluded([prefix.as_slice(), suffix].concat());
                 *(if self.ascending { &mut low } else { &mut high }) = passed;

@@ -7,8 +7,10 @@
 
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use super::StoreError;
-use super::batch::{Batch, Watcher};
+use super::batch::{Batch, Highest, Row, Watcher};
 use super::codec::decode;
 use super::database;
 use super::index;
@@ -148,9 +150,10 @@ impl Walk {
     }
 
     fn remove(&mut self, db: &sled::Db, rows: &[sled::IVec]) -> Result<(), StoreError> {
-        let mut batch = Batch::begin(db, &mut self.sums)?;
+        let mut highest = Highest::default();
+        let mut batch = Batch::begin(db, &mut self.sums, &mut highest)?;
         for key in rows {
-            batch.put(key, None)?;
+            batch.put(&Row { key: Bytes::copy_from_slice(key), value: None, index: Vec::new() })?;
         }
         batch.apply()?;
         self.removed += rows.len() as u64;

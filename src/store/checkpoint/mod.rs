@@ -28,7 +28,7 @@ pub use read::Reading;
 pub use write::Writing;
 
 use super::StoreError;
-use super::batch::fill;
+use super::batch::{Row, fill};
 use super::database::{self, Applied, BATCH};
 use super::identity::Identity;
 use super::journal::{Chain, LAST};
@@ -99,7 +99,7 @@ impl Checkpoint {
         let mut reading = read(&self.path)?;
         let mut rows = Vec::with_capacity(BATCH);
         while let Some(entry) = reading.next()? {
-            rows.push((entry.key, entry.value));
+            rows.push(Row::try_from(entry)?);
             if rows.len() == BATCH {
                 fill(db, &rows)?;
                 rows.clear();

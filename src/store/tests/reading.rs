@@ -1,6 +1,7 @@
 //! Pages: complete, in order, cut to what the asker sees, whatever is written meanwhile.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::domain::alert::Joined;
@@ -67,6 +68,37 @@ fn paging_while_others_are_created_repeats_nothing_and_loses_nothing() {
     let distinct: BTreeSet<_> = seen.iter().copied().collect();
     assert_eq!(distinct.len(), seen.len());
     assert_eq!(distinct, (1..=1_000).map(samples::remediation_id).collect());
+}
+
+#[test]
+fn rows_that_move_between_states_while_they_are_read_are_on_the_page_once() {
+    let (_dir, mut opened) = with(1..=60);
+    let (filter, reader, ends) = (RemediationFilter::default(), opened.reader.clone(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let reads = scope.spawn(|| {
+            let mut pages = 0;
+            // A failure must end the one who writes as well.
+            let is_whole = |rows: &[Remediation]| {
+                rows.len() == 60 && rows.iter().map(|row| row.id).collect::<BTreeSet<_>>().len() == 60
+            };
+            while pages < 300 && is_whole(&all(&reader, &filter, Order::default(), 100)) {
+                pages += 1;
+            }
+            ends.store(true, Ordering::SeqCst);
+            pages
+        });
+        for turn in 0.. {
+            if ends.load(Ordering::SeqCst) {
+                break;
+            }
+            let moved = (1..=60).map(|n| {
+                let state = STATES[(n + turn) as usize % 3];
+                Change::Remediation(Box::new(Remediation { state, ..varied(n) }))
+            });
+            commit(&mut opened.appender, &moved.collect::<Vec<_>>());
+        }
+        assert_eq!(reads.join().unwrap(), 300, "so many pages had each row once");
+    });
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! Which ranges of an index answer a question: those of the most selective one.
+//!
+//! A question that leaves the cluster open has one range for each cluster of which the index has keys, and its pages are merged
+//! from them.
+
+use std::collections::BTreeSet;
+
+use super::index::{self, Index, LIVE, RESOLVED, UNJOINED};
+use super::keys::Kind;
+use super::query::{AlertFilter, ConditionFilter, InstanceFilter, RemediationFilter, RunFilter, Visible};
+use super::reader::ReadError;
+use super::scan;
+use crate::domain::{AlertState, Belief, ClusterId};
+
+/// What the keys of each range begin with.
+pub type Prefixes = Vec<Vec<u8>>;
+
+/// Whether somebody who sees these sees that cluster.
+pub fn sees(visible: &Visible, cluster: &ClusterId) -> bool {
+    visible.as_ref().is_none_or(|visible| visible.contains(cluster))
+}
+
+/// The instance's by creation, else those of clusters: by last change, or by creation in each phase. States have no index by
+/// last change; the filter passes over those that are not wanted.
+///
+/// # Errors
+/// sled failed; so for every range.
+pub fn remediations(db: &sled::Db, filter: &RemediationFilter, by_update: bool) -> Result<Prefixes, ReadError> {
+    if let Some(instance) = &filter.instance_id {
+        return Ok(vec![Index::InstanceCreated.prefix(&[instance.as_str()])]);
+    }
+    if by_update {
+        return of_clusters(db, Index::ClusterUpdated, &filter.visible, filter.cluster_id.as_ref());
+    }
+    let clusters = of_clusters(db, Index::ClusterPhase, &filter.visible, filter.cluster_id.as_ref())?;
+    let phases: BTreeSet<&str> = filter.states.iter().copied().map(index::phase).collect();
+    in_phases(db, clusters, &Vec::from_iter(phases))
+}
+
+/// The instance's, else those of clusters (the unjoined have one of their own) in each phase.
+pub fn alerts(db: &sled::Db, filter: &AlertFilter) -> Result<Prefixes, ReadError> {
+    if let Some(instance) = &filter.instance_id {
+        return Ok(vec![Index::InstanceAlert.prefix(&[instance.as_str()])]);
+    }
+    let clusters = match filter.joined {
+        Some(false) => vec![Index::ClusterAlert.prefix(&[UNJOINED])],
+        Some(true) | None => of_clusters(db, Index::ClusterAlert, &filter.visible, filter.cluster_id.as_ref())?,
+    };
+    let phases: &[&str] = match filter.state {
+        None => &[],
+        Some(AlertState::Firing | AlertState::RefiredUnconfirmed) => &[LIVE],
+        Some(AlertState::Resolved) => &[RESOLVED],
+    };
+    in_phases(db, clusters, phases)
+}
+
+/// The instance's, else the check's, else those of clusters.
+pub fn runs(db: &sled::Db, filter: &RunFilter) -> Result<Prefixes, ReadError> {
+    if let Some(instance) = &filter.instance_id {
+        return Ok(vec![Index::InstanceRun.prefix(&[instance.as_str()])]);
+    }
+    if let Some(check) = &filter.check {
+        return Ok(vec![Index::CheckRun.prefix(&[check.as_str()])]);
+    }
+    of_clusters(db, Index::ClusterRun, &filter.visible, filter.cluster_id.as_ref())
+}
+
+/// Those of clusters, else the rows themselves.
+pub fn instances(filter: &InstanceFilter) -> Prefixes {
+    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+        None => vec![vec![Kind::Instance.byte()]],
+        Some(names) => names.iter().map(|name| Index::ClusterInstance.prefix(&[name])).collect(),
+    }
+}
+
+/// The instance's, else that of the failing, which are few, else those of clusters, else the rows themselves.
+pub fn conditions(filter: &ConditionFilter) -> Prefixes {
+    if let Some(instance) = &filter.instance_id {
+        return vec![Index::InstanceCondition.prefix(&[instance.as_str()])];
+    }
+    if filter.belief == Some(Belief::Failing) {
+        return vec![Index::ConditionFailing.prefix(&[])];
+    }
+    match clusters(&filter.visible, filter.cluster_id.as_ref()) {
+        None => vec![vec![Kind::Condition.byte()]],
+        Some(names) => names.iter().map(|name| Index::ClusterCondition.prefix(&[name])).collect(),
+    }
+}
+
+/// The clusters that are both visible and asked for; nothing where that is no restriction.
+fn clusters<'a>(visible: &'a Visible, wanted: Option<&'a ClusterId>) -> Option<Vec<&'a str>> {
+    match (visible, wanted) {
+        (None, None) => None,
+        (_, Some(wanted)) if sees(visible, wanted) => Some(vec![wanted.as_str()]),
+        (_, Some(_)) => Some(Vec::new()),
+        (Some(visible), None) => Some(visible.iter().map(ClusterId::as_str).collect()),
+    }
+}
+
+/// Those of each cluster; where that is left open, of all that there are.
+fn of_clusters(
+    db: &sled::Db,
+    index: Index,
+    visible: &Visible,
+    wanted: Option<&ClusterId>,
+) -> Result<Prefixes, ReadError> {
+    match clusters(visible, wanted) {
+        None => Ok(scan::longer(db, &index.prefix(&[]))?),
+        Some(names) => Ok(names.iter().map(|name| index.prefix(&[name])).collect()),
+    }
+}
+
+/// Of each range the parts in these phases; where none is named, in all that there are.
+fn in_phases(db: &sled::Db, prefixes: Prefixes, phases: &[&str]) -> Result<Prefixes, ReadError> {
+    let mut parts = Vec::new();
+    for prefix in prefixes {
+        match phases {
+            [] => parts.append(&mut scan::longer(db, &prefix)?),
+            phases => parts.extend(phases.iter().map(|phase| [&prefix, phase.as_bytes(), &[0]].concat())),
+        }
+    }
+    Ok(parts)
+}
