@@ -178,7 +178,8 @@ fn asserted(before: &Alert, said: Said) -> Option<Alert> {
     if is_same {
         return None;
     }
-    let xid = finding(&before.labels, &report.annotations).xid;
+    let is_told_alike = before.annotations == report.annotations;
+    let xid = if is_told_alike { before.xid } else { finding(&before.labels, &report.annotations).xid };
     Some(Alert {
         state,
         started_at,
@@ -195,9 +196,10 @@ fn asserted(before: &Alert, said: Said) -> Option<Alert> {
 /// Whether it may call for something else: another state, another code or another verdict of the driver. So does a newer start:
 /// the alert broke again, and is evidence from after a repair. When it was last seen calls for nothing.
 fn is_new(before: &Alert, now: &Alert) -> bool {
-    let reads =
-        |alert: &Alert| (alert.state, alert.muted, alert.newest_start, finding(&alert.labels, &alert.annotations));
-    reads(now) != reads(before)
+    let stands = |alert: &Alert| (alert.state, alert.muted, alert.newest_start);
+    let reads = |alert: &Alert| finding(&alert.labels, &alert.annotations);
+    // The labels are the identity's, so they are the same.
+    stands(now) != stands(before) || (now.annotations != before.annotations && reads(now) != reads(before))
 }
 
 fn new_episode(

@@ -1,14 +1,13 @@
 //! The typed annotation that people read: what Together's API calls title, description and summary line.
 
 use super::super::settings::Catalogue;
-use super::xid::finding;
 use crate::domain::{Alert, Annotation, XidEvent};
 
 /// Title from `summary`, description from `description`, summary line from `evidence` (CONTRACT §2.3); where one is
 /// missing, the alert's own name or labels stand in, so that no field is ever empty of meaning.
 pub fn annotation(alert: &Alert, catalogue: &Catalogue) -> Annotation {
     let text = |name: &str| alert.annotations.get(name).map(str::trim).filter(|text| !text.is_empty());
-    let xid = finding(&alert.labels, &alert.annotations).xid;
+    let xid = alert.xid;
     let name = if alert.name().is_empty() { "alert without a name" } else { alert.name() };
     let title = text("summary").unwrap_or(name).to_owned();
     let summary_line = text("evidence").and_then(|evidence| evidence.lines().next()).map_or_else(
