@@ -43,9 +43,8 @@ pub struct Appender {
     pub(super) synced: Box<dyn Fn(Duration) + Send>,
     pub(super) lock: Arc<Lock>,
     pub(super) draft: Draft,
-    pub(super) entries: Vec<Entry>,
-    /// The index keys of each of them.
-    pub(super) indexes: Vec<Vec<Vec<u8>>>,
+    /// What the turn has written so far.
+    pub(super) rows: Vec<Row>,
     /// The turn lets an act out.
     pub(super) has_act: bool,
     /// The turn begins another life of the store.
@@ -78,16 +77,16 @@ impl Port for Appender {
         }
         self.has_act |= changes.iter().any(is_act);
         self.has_begun |= changes.iter().any(|change| matches!(change, Change::Execution(_)));
-        let staged = self.entries.len();
-        self.entries.extend(changes.iter().map(codec::encode));
-        self.indexes.extend(changes.iter().map(index::keys));
-        let entries = &self.entries[staged..];
+        let entries: Vec<Entry> = changes.iter().map(codec::encode).collect();
         let Cause { principal, request_id, role, address } = cause;
         let request_id = request_id.as_deref();
         let recorded = Recorded { principal, request_id, kind, role: *role, address: *address };
-        self.draft.add(&recorded, entries);
-        self.overlay.put(self.journal.seq() + 1, entries);
-        changes.iter().for_each(|change| self.stored.staged(change));
+        self.draft.add(&recorded, &entries);
+        self.overlay.put(self.journal.seq() + 1, &entries);
+        for (entry, change) in entries.into_iter().zip(changes) {
+            self.stored.staged(change);
+            self.rows.push(Row { entry, index: index::keys(change) });
+        }
     }
 
     fn commit(&mut self, at: Timestamp) -> Result<u64, StoreError> {
@@ -100,8 +99,7 @@ impl Port for Appender {
         self.failed = true;
         self.progress.begin_commit();
         let draft = std::mem::take(&mut self.draft);
-        let staged = std::mem::take(&mut self.entries).into_iter().zip(std::mem::take(&mut self.indexes));
-        let rows: Vec<Row> = staged.map(|(Entry { key, value }, index)| Row { key, value, index }).collect();
+        let rows = std::mem::take(&mut self.rows);
         let synced = &self.synced;
         let seq = self.journal.append(draft, at, |file: &File| {
             let watch = Stopwatch::start();

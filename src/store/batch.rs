@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
-use bytes::Bytes;
-
 use super::StoreError;
 use super::codec::{BadRow, Entry, decode};
 use super::database;
@@ -31,10 +29,8 @@ impl Watcher for Nobody {
 /// A row on its way into sled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where.
-    pub key: Bytes,
-    /// What; nothing removes the key.
-    pub value: Option<Bytes>,
+    /// Where, and what.
+    pub entry: Entry,
     /// Under which index keys it is to be found, sorted.
     pub index: Vec<Vec<u8>>,
 }
@@ -43,12 +39,12 @@ impl TryFrom<Entry> for Row {
     type Error = BadRow;
 
     /// The row that the journal or a checkpoint holds.
-    fn try_from(Entry { key, value }: Entry) -> Result<Self, BadRow> {
-        let index = match &value {
-            Some(value) if index::has(&key) => index::keys(&decode(&key, Some(value))?),
+    fn try_from(entry: Entry) -> Result<Self, BadRow> {
+        let index = match &entry.value {
+            Some(value) if index::has(&entry.key) => index::keys(&decode(&entry.key, Some(value))?),
             Some(_) | None => Vec::new(),
         };
-        Ok(Self { key, value, index })
+        Ok(Self { entry, index })
     }
 }
 
@@ -98,7 +94,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The row that is there cannot be read.
-    pub fn put(&mut self, Row { key, value, index: new }: &Row) -> Result<(), StoreError> {
+    pub fn put(&mut self, Row { entry: Entry { key, value }, index: new }: &Row) -> Result<(), StoreError> {
         let there = if self.highest.rises(self.db, key)? { None } else { self.db.get(key)? };
         if index::has(key) {
             let old = match &there {

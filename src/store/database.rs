@@ -233,7 +233,7 @@ pub struct Group {
 impl Turn {
     /// How much of the journal it took, without the causes of its steps.
     pub fn bytes(&self) -> u64 {
-        let sizes = self.rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Bytes::len));
+        let sizes = self.rows.iter().map(|row| row.entry.key.len() + row.entry.value.as_ref().map_or(0, Bytes::len));
         sizes.sum::<usize>() as u64
     }
 }
@@ -241,7 +241,7 @@ impl Turn {
 impl Group {
     /// Adds the turn that follows.
     pub fn add(&mut self, turn: Turn) {
-        self.rows.extend(turn.rows.into_iter().map(|row| (row.key.clone(), row)));
+        self.rows.extend(turn.rows.into_iter().map(|row| (row.entry.key.clone(), row)));
         self.applied = Some(turn.applied);
     }
 
@@ -293,7 +293,7 @@ impl Group {
                 let _others_wait = progress.change();
                 batch.apply()?;
             }
-            overlay.applied(applied.seq, part.iter().map(|row| &row.key));
+            overlay.applied(applied.seq, part.iter().map(|row| &row.entry.key));
             if is_last {
                 done.send_replace(applied.seq);
                 return Ok(());

@@ -80,6 +80,11 @@ impl Index {
         key
     }
 
+    /// The same for one more name.
+    pub fn longer(prefix: &[u8], name: &[u8]) -> Vec<u8> {
+        [prefix, name, &[0]].concat()
+    }
+
     fn at(self, names: &[&str], at: Timestamp, id: &[u8; 16]) -> Vec<u8> {
         let mut key = self.prefix(names);
         key.extend_from_slice(&moment(at, id));

@@ -42,10 +42,8 @@ fn under(db: &sled::Db, prefix: &[u8], live: &mut Vec<Change>) -> Result<(), Sto
 }
 
 fn of_clusters(db: &sled::Db, index: Index, live: &mut Vec<Change>) -> Result<(), StoreError> {
-    for mut prefix in scan::longer(db, &index.prefix(&[]))? {
-        prefix.extend_from_slice(LIVE.as_bytes());
-        prefix.push(0);
-        named(db, &prefix, live)?;
+    for cluster in scan::longer(db, &index.prefix(&[]))? {
+        named(db, &Index::longer(&cluster, LIVE.as_bytes()), live)?;
     }
     Ok(())
 }

@@ -116,7 +116,7 @@ fn in_phases(db: &sled::Db, prefixes: Prefixes, phases: &[&str]) -> Result<Prefi
     for prefix in prefixes {
         match phases {
             [] => parts.append(&mut scan::longer(db, &prefix)?),
-            phases => parts.extend(phases.iter().map(|phase| [&prefix, phase.as_bytes(), &[0]].concat())),
+            phases => parts.extend(phases.iter().map(|phase| Index::longer(&prefix, phase.as_bytes()))),
         }
     }
     Ok(parts)

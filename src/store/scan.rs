@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use sled::IVec;
 
+use super::index::Index;
 use super::query::{Cursor, Page, Paging};
 use super::reader::ReadError;
 
@@ -36,7 +37,7 @@ pub fn longer(db: &sled::Db, prefix: &[u8]) -> Result<Vec<Vec<u8>>, sled::Error>
     while let Some(found) = db.range(from.as_slice()..end.as_slice()).next() {
         let (key, _) = found?;
         let name = key[prefix.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
-        let with_name = [prefix, name, &[0]].concat();
+        let with_name = Index::longer(prefix, name);
         from = behind(&with_name);
         longer.push(with_name);
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::StoreError;
 use super::batch::{Batch, Highest, Row, Watcher};
-use super::codec::decode;
+use super::codec::{Entry, decode};
 use super::database;
 use super::index;
 use super::keys::{self, Kind};
@@ -153,7 +153,8 @@ impl Walk {
         let mut highest = Highest::default();
         let mut batch = Batch::begin(db, &mut self.sums, &mut highest)?;
         for key in rows {
-            batch.put(&Row { key: Bytes::copy_from_slice(key), value: None, index: Vec::new() })?;
+            let entry = Entry { key: Bytes::copy_from_slice(key), value: None };
+            batch.put(&Row { entry, index: Vec::new() })?;
         }
         batch.apply()?;
         self.removed += rows.len() as u64;

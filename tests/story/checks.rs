@@ -65,6 +65,9 @@ impl World {
         if let Some(seen) = options.get("seen") {
             observation.devices = seen.split(',').map(Into::into).collect();
         }
+        if let Some(evidence) = options.get("evidence") {
+            observation.evidence = evidence.replace('_', " ");
+        }
         Ok(Probed {
             check: CheckId::parse(check).map_err(|error| error.to_string())?,
             generation: options.get("generation").unwrap_or(&there.generation).clone(),

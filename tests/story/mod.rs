@@ -153,7 +153,8 @@ fn rule(world: &mut World, line: &str) -> Result<(), String> {
 /// Of checks: `expect ssh i-7 FAILING`, `expect ssh i-7 unprobed`, `expect fault`, `expect no fault`, `expect runs=3`,
 /// `expect look ssh,gpu`: the checks that the waiting look has run. An alert of one node is called `ssh@i-7`.
 ///
-/// Of a remediation: `run=ssh`, it was opened by a kept FAIL run of that check; `detail=` a part of why it failed, `linked=` all links, `clear=` and `open=` the two kinds of them, `at_least=` a mode.
+/// Of a remediation: `run=ssh`, it was opened by a kept FAIL run of that check; `detail=` a part of why it failed, `linked=` all links, `clear=` and `open=` the two kinds of them,
+/// `xids=` the codes in their annotations, `at_least=` a mode.
 fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
     match words {
         ["alert", name, state] => same("the alert", world.alert_state(name), (*state).to_owned()),
@@ -194,6 +195,11 @@ fn expect(world: &mut World, words: &[&str]) -> Result<(), String> {
                     Some(("open", n)) => {
                         let open = links.iter().filter(|link| link.cleared_at.is_none()).count();
                         same("open alerts", open.to_string().as_str(), n)?;
+                    }
+                    Some(("xids", codes)) => {
+                        let codes_of =
+                            links.iter().flat_map(|link| &link.annotation.xids).map(|xid| xid.code.to_string());
+                        same("the codes that a person reads", codes_of.collect::<Vec<_>>().join(",").as_str(), codes)?;
                     }
                     Some(("at_least", mode)) => {
                         let mode = Mode::parse(mode).ok_or("which mode?")?;

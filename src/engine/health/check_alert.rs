@@ -60,6 +60,11 @@ fn annotations(found: Found<'_>, condition: &Condition, finding: &Finding, run_i
     Labels::from_pairs(pairs.into_iter().chain(evidence).chain(recovery_action).chain(run_id))
 }
 
+/// The code that the check found, else the one that its texts name.
+fn xid(finding: &Finding, labels: &Labels, annotations: &Labels) -> Option<u32> {
+    finding.xid.or_else(|| read_texts(labels, annotations).xid)
+}
+
 /// A finding is believed: an episode opens, or one that was doubted fires again.
 pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, finding: &Finding) {
     let Found { policy, instance, .. } = found;
@@ -74,11 +79,12 @@ pub fn open(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition, findin
         let state = AlertState::Firing;
         let newest_start = doubted.newest_start.max(since);
         let run_id = condition.run_id;
-        return turn.record_alert(Alert { state, newest_start, last_seen_at, annotations, run_id, ..doubted });
+        let xid = xid(finding, &labels, &annotations);
+        return turn.record_alert(Alert { state, newest_start, last_seen_at, annotations, xid, run_id, ..doubted });
     }
     let closed = turn.past.episodes.get(&identity).map_or(&[][..], Vec::as_slice);
     let episode = 1 + closed.iter().map(|known| known.episode).max().unwrap_or(0);
-    let xid = finding.xid.or_else(|| read_texts(&labels, &annotations).xid);
+    let xid = xid(finding, &labels, &annotations);
     turn.record_alert(Alert {
         id: AlertId::of(identity, episode),
         identity,
@@ -112,7 +118,8 @@ pub fn assert_again(turn: &mut Turn<'_>, found: Found<'_>, condition: &Condition
     // Another verdict of the driver may call for something else, and does not wait for the minute.
     let is_new = read_texts(&alert.labels, &annotations) != read_texts(&alert.labels, &alert.annotations);
     if is_new || turn.now().since(alert.last_seen_at) >= LAST_SEEN_STEP {
-        let alert = Alert { last_seen_at: turn.now(), annotations, ..alert.clone() };
+        let xid = xid(finding, &alert.labels, &annotations);
+        let alert = Alert { last_seen_at: turn.now(), annotations, xid, ..alert.clone() };
         if is_new {
             turn.touch(alert.instance());
         }

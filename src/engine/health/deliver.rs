@@ -171,14 +171,14 @@ struct Said {
 fn asserted(before: &Alert, said: Said) -> Option<Alert> {
     let Said { state, started_at, newest_start, last_seen_at, report } = said;
     // Alertmanager sends nothing about a silenced or inhibited alert: one that it sends is neither.
+    let is_told_alike = before.annotations == report.annotations;
     let is_same = !before.muted
         && (before.state, before.started_at, before.newest_start) == (state, started_at, newest_start)
         && (before.last_seen_at, before.truncated) == (last_seen_at, report.truncated)
-        && before.annotations == report.annotations;
+        && is_told_alike;
     if is_same {
         return None;
     }
-    let is_told_alike = before.annotations == report.annotations;
     let xid = if is_told_alike { before.xid } else { finding(&before.labels, &report.annotations).xid };
     Some(Alert {
         state,
