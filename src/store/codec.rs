@@ -1,18 +1,12 @@
-//! A row as bytes, and back.
-//!
-//! A value is one byte for the form, the CRC32C of what follows, and the row as JSON, which a person can read in a dump
-//! and which takes new fields without a migration. Nothing that fails its check is ever handed out as a row.
+//! A row as bytes, and back. Nothing that fails its check is ever handed out as a row.
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::form;
 use super::keys::{self, Kind};
 use crate::domain::{CheckId, ClusterId, EffectId, InstanceId};
 use crate::engine::Change;
-
-/// The form of a value: JSON.
-const JSON: u8 = 1;
-const ENVELOPE: usize = 5;
 
 /// One row as the journal and sled hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,31 +34,34 @@ impl BadRow {
 
 /// The bytes of a change.
 pub fn encode(change: &Change) -> Entry {
-    let value = match change {
-        Change::Alert(row) => Some(pack(row)),
-        Change::DeadLetter(row) => Some(pack(row)),
-        Change::Remediation(row) => Some(pack(row)),
-        Change::Link(row) => Some(pack(row)),
-        Change::Transition(row) => Some(pack(row)),
-        Change::Alias(row) => Some(pack(row)),
-        Change::Hold(row) => Some(pack(row)),
-        Change::Held(row) => Some(pack(row)),
-        Change::Instance(row) => Some(pack(row)),
-        Change::Cluster(row) => Some(pack(row)),
-        Change::NodeMemory(row) => Some(pack(row)),
-        Change::Execution(row) => Some(pack(row)),
-        Change::Horizon(row) => Some(pack(row)),
-        Change::Pause(row) => Some(pack(row)),
-        Change::Run(row) => Some(pack(row)),
-        Change::Condition(row) => Some(pack(row)),
-        Change::Pending(row) => Some(pack(row)),
+    let key = keys::of(change);
+    let json = match change {
+        Change::Alert(row) => json(row),
+        Change::DeadLetter(row) => json(row),
+        Change::Remediation(row) => json(row),
+        Change::Link(row) => json(row),
+        Change::Transition(row) => json(row),
+        Change::Alias(row) => json(row),
+        Change::Hold(row) => json(row),
+        Change::Held(row) => json(row),
+        Change::Instance(row) => json(row),
+        Change::Cluster(row) => json(row),
+        Change::NodeMemory(row) => json(row),
+        Change::Execution(row) => json(row),
+        Change::Horizon(row) => json(row),
+        Change::Pause(row) => json(row),
+        Change::Run(row) => json(row),
+        Change::Condition(row) => json(row),
+        Change::Pending(row) => json(row),
         Change::HeldGone(_)
         | Change::InstanceGone(_)
         | Change::ClusterGone(_)
         | Change::ConditionGone(..)
-        | Change::Settled(_) => None,
+        | Change::Settled(_) => return Entry { key, value: None },
     };
-    Entry { key: keys::of(change), value }
+    let kind = Kind::of(&key).expect("a key begins with its kind");
+    let value = Some(form::seal(kind, &json));
+    Entry { key, value }
 }
 
 /// The change that `encode` made these bytes of.
@@ -140,22 +137,7 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
 /// # Errors
 /// The value has another form, fails its checksum, or is no such row.
 pub fn unpack<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
-    serde_json::from_slice(checked(key, value)?).map_err(|error| BadRow::new(key, error.to_string()))
-}
-
-/// The JSON inside a value whose checksum matches.
-fn checked<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], BadRow> {
-    let Some((envelope, json)) = value.split_first_chunk::<ENVELOPE>() else {
-        return Err(BadRow::new(key, "its value is cut off"));
-    };
-    let [form, sum @ ..] = *envelope;
-    if form != JSON {
-        return Err(BadRow::new(key, format!("its value has the unknown form {form}")));
-    }
-    if u32::from_be_bytes(sum) != crc32c::crc32c(json) {
-        return Err(BadRow::new(key, "its checksum does not match"));
-    }
-    Ok(json)
+    serde_json::from_slice(&form::open(key, value)?).map_err(|error| BadRow::new(key, error.to_string()))
 }
 
 /// Adds the row at `key` to `line` as `{"<kind>":<row>}`.
@@ -164,28 +146,25 @@ fn checked<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], BadRow> {
 /// The key is of no kind, or the value has another form or fails its checksum.
 pub fn to_line(key: &[u8], value: &[u8], line: &mut Vec<u8>) -> Result<(), BadRow> {
     let kind = Kind::of(key).ok_or_else(|| BadRow::new(key, "no kind of row has such a key"))?;
-    let json = checked(key, value)?;
+    let json = form::open(key, value)?;
     line.extend_from_slice(b"{\"");
     line.extend_from_slice(kind.name().as_bytes());
     line.extend_from_slice(b"\":");
-    line.extend_from_slice(json);
+    line.extend_from_slice(&json);
     line.push(b'}');
     Ok(())
 }
 
-/// The row that [`to_line`] wrote, byte for byte.
+/// The row that [`to_line`] wrote.
 ///
 /// # Errors
 /// In words, why it is none.
 pub fn from_line(line: &[u8]) -> Result<Entry, String> {
     let (kind, json) = split_line(line).ok_or("it is no row of a known kind")?;
-    let mut value = Vec::with_capacity(ENVELOPE + json.len());
-    value.extend_from_slice(&[JSON, 0, 0, 0, 0]);
-    value.extend_from_slice(json);
-    seal(&mut value);
+    let value = form::seal(kind, json);
     let key = [kind.byte()];
     let change = stored(kind, &key, &value).map_err(|bad| bad.why)?;
-    Ok(Entry { key: keys::of(&change), value: Some(value.into()) })
+    Ok(Entry { key: keys::of(&change), value: Some(value) })
 }
 
 fn split_line(line: &[u8]) -> Option<(Kind, &[u8])> {
@@ -195,17 +174,10 @@ fn split_line(line: &[u8]) -> Option<(Kind, &[u8])> {
     Some((kind, rest[end..].strip_prefix(b"\":")?))
 }
 
-fn pack<T: Serialize>(row: &T) -> Bytes {
-    let mut value = Vec::with_capacity(512);
-    value.extend_from_slice(&[JSON, 0, 0, 0, 0]);
-    serde_json::to_writer(&mut value, row).expect("rows have text keys only, and memory takes every byte");
-    seal(&mut value);
-    value.into()
-}
-
-fn seal(value: &mut [u8]) {
-    let sum = crc32c::crc32c(&value[ENVELOPE..]).to_be_bytes();
-    value[1..ENVELOPE].copy_from_slice(&sum);
+fn json<T: Serialize>(row: &T) -> Vec<u8> {
+    let mut json = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut json, row).expect("rows have text keys only, and memory takes every byte");
+    json
 }
 
 #[cfg(test)]

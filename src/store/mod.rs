@@ -12,6 +12,7 @@ mod codec;
 mod database;
 mod error;
 mod fatal;
+mod form;
 mod identity;
 mod index;
 pub mod journal;
