@@ -556,19 +556,19 @@ fn end(row: &mut Remediation, course: &Course) {
         match *verb {
             "approve" => {
                 let comment = "seen it, go ahead".to_owned();
-                row.review = Some(Review { by: (*principal).to_owned(), at, comment });
+                row.review = Some(Box::new(Review { by: (*principal).to_owned(), at, comment }));
             }
             "start" => {
                 row.started_at = Some(at);
-                row.attempt = Some(attempt(row.id, at));
+                row.attempt = Some(Box::new(attempt(row.id, at)));
             }
             "reject" => {
-                row.review = Some(Review { by: (*principal).to_owned(), at, comment: reason.clone() });
+                row.review = Some(Box::new(Review { by: (*principal).to_owned(), at, comment: reason.clone() }));
                 row.note = Some(format!("rejected by {principal}"));
             }
             "resolve" => row.note = Some(reason.clone()),
             "fail" => {
-                row.failure = Some(Failure { code: FailureCode::NotCleared, detail: NOT_CLEARED.to_owned() });
+                row.failure = Some(Box::new(Failure { code: FailureCode::NotCleared, detail: NOT_CLEARED.to_owned() }));
             }
             _ => {}
         }

@@ -170,7 +170,8 @@ impl Target {
     }
 }
 
-/// A remediation's own row. Its links and its history are rows beside it.
+/// A remediation's own row. Its links and its history are rows beside it. What a waiting proposal does not have lies outside:
+/// of those there can be one for each node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remediation {
     /// UUIDv7.
@@ -195,7 +196,7 @@ pub struct Remediation {
     pub updated_at: Timestamp,
     /// The approval or rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub review: Option<Review>,
+    pub review: Option<Box<Review>>,
     /// When it came to QUARANTINING, else RUNNING.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -204,7 +205,7 @@ pub struct Remediation {
     pub ended_at: Option<Timestamp>,
     /// Why it FAILED.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// How it ended otherwise: expired, superseded, cancelled by whom, unverified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -239,7 +240,7 @@ pub struct Remediation {
     pub validated_at: Option<Timestamp>,
     /// The one action, from intent to outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// The effect whose result it waits for; results of any other effect are stale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub awaits: Option<EffectId>,

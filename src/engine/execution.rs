@@ -25,7 +25,7 @@ pub fn disable(turn: &mut Turn<'_>, epoch: u64, why: String) {
     let live: Vec<RemediationId> = turn.memory().remediations().keys().copied().collect();
     for id in live {
         lifecycle::amend(turn, id, |row| {
-            let is_open = |attempt: &&mut Attempt| attempt.done_at.is_none() || attempt.abort.is_some();
+            let is_open = |attempt: &&mut Box<Attempt>| attempt.done_at.is_none() || attempt.abort.is_some();
             if let Some(attempt) = row.attempt.as_mut().filter(is_open) {
                 attempt.must_ask = true;
             }

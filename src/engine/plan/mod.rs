@@ -25,7 +25,7 @@ use crate::engine::SYSTEM;
 /// Ends a remediation without a proven repair.
 fn fail(turn: &mut Turn<'_>, id: RemediationId, code: FailureCode, detail: String) {
     let reason = format!("{}: {detail}", code.as_str());
-    transit(turn, id, Verb::Fail, SYSTEM, &reason, |row| row.failure = Some(Failure { code, detail }));
+    transit(turn, id, Verb::Fail, SYSTEM, &reason, |row| row.failure = Some(Box::new(Failure { code, detail })));
 }
 
 /// The linked alerts of sources that can be asked, by source.

@@ -164,7 +164,7 @@ fn begin(turn: &mut Turn<'_>, row: &Remediation, instance: &Instance) {
     let effect = turn.want(EffectKind::Call(call));
     let reason = format!("{} by driver {}", row.mode, attempt.driver);
     transit(turn, row.id, Verb::Start, SYSTEM, &reason, |row| {
-        row.attempt = Some(attempt);
+        row.attempt = Some(Box::new(attempt));
         row.awaits = Some(effect);
         row.waits_for =
             must_ask.then(|| "the store was restored: the driver is asked whether it was done before".to_owned());

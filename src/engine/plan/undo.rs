@@ -124,7 +124,7 @@ fn word(abort: &Abort) -> String {
 
 fn read(turn: &Turn<'_>, id: RemediationId) -> Option<(Remediation, Attempt, Abort)> {
     let row = turn.memory().remediations().get(&id)?.remediation.clone();
-    let attempt = row.attempt.clone()?;
+    let attempt = row.attempt.as_deref()?.clone();
     let abort = attempt.abort.clone()?;
     Some((row, attempt, abort))
 }

@@ -13,7 +13,7 @@ use crate::domain::{Principal, Record, Review, State};
 /// and whatever happened since, is told as to everybody.
 pub fn done_before(turn: &Turn<'_>, principal: &Principal, command: &Command) -> Option<Record> {
     let lately = |at| turn.now().since(at) < RETRY_WINDOW;
-    let said = |review: &Option<Review>, comment: &str| {
+    let said = |review: &Option<Box<Review>>, comment: &str| {
         review.as_ref().is_some_and(|seen| seen.by == principal.name && seen.comment == comment && lately(seen.at))
     };
     let (selector, is_done): (_, &dyn Fn(&Record) -> bool) = match command {

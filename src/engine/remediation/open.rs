@@ -43,7 +43,7 @@ pub fn open(turn: &mut Turn<'_>, instance: &Instance, opening: &Opening) -> Reme
     if opening.is_auto {
         let comment = format!("auto-approved: rule {}", opening.rule);
         let review = Review { by: "Auto-Approved".to_owned(), at: turn.now(), comment: comment.clone() };
-        transit(turn, id, Verb::Approve, SYSTEM, &comment, |row| row.review = Some(review));
+        transit(turn, id, Verb::Approve, SYSTEM, &comment, |row| row.review = Some(Box::new(review)));
     }
     id
 }

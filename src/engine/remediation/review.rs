@@ -61,7 +61,7 @@ pub fn approve(
     };
     transit(turn, row.id, Verb::Approve, &principal.name, reason.trim_end_matches(": "), |row| {
         row.mode = approved;
-        row.review = Some(review);
+        row.review = Some(Box::new(review));
     });
     Ok(reply(turn, row.id, record.links))
 }
@@ -79,7 +79,7 @@ pub fn reject(
     let id = record.remediation.id;
     let note = again::rejected(principal);
     transit(turn, id, Verb::Reject, &principal.name, comment, |row| {
-        row.review = Some(review);
+        row.review = Some(Box::new(review));
         row.note = Some(note);
     });
     Ok(reply(turn, id, record.links))

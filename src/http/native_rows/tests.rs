@@ -191,11 +191,13 @@ fn everything() -> Record {
     record.links[0].annotation.slurm_reason = Some("kill task failed".into());
     let row = &mut record.remediation;
     row.state = crate::domain::State::Failed;
-    row.review = Some(crate::domain::Review { by: "ann".into(), at: tests::at(20), comment: "go".into() });
+    row.review = Some(Box::new(crate::domain::Review { by: "ann".into(), at: tests::at(20), comment: "go".into() }));
     row.started_at = Some(tests::at(21));
     row.ended_at = Some(tests::at(30));
-    row.failure =
-        Some(crate::domain::Failure { code: crate::domain::FailureCode::NotCleared, detail: "it fires".into() });
+    row.failure = Some(Box::new(crate::domain::Failure {
+        code: crate::domain::FailureCode::NotCleared,
+        detail: "it fires".into(),
+    }));
     row.note = Some("unverified".into());
     row.alias = Some("mine-1".into());
     row.raised_at = Some(tests::at(12));
@@ -206,7 +208,7 @@ fn everything() -> Record {
         why: crate::domain::remediation::DueWhy::VerifyWithin,
     });
     row.links_omitted = 3;
-    row.attempt = Some(Attempt {
+    row.attempt = Some(Box::new(Attempt {
         operation_key: "k-act-1".into(),
         driver: crate::domain::DriverId::parse("vm").unwrap(),
         step: crate::domain::Step::Act,
@@ -225,6 +227,6 @@ fn everything() -> Record {
             reason: "wrong node".into(),
             undo: Some(crate::domain::Undo { intended_at: tests::at(24), deadline: tests::at(624), retries: 1 }),
         }),
-    });
+    }));
     record
 }

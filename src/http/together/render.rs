@@ -271,10 +271,11 @@ mod tests {
         let mut record = proposal();
         let row = &mut record.remediation;
         row.state = domain::State::Failed;
-        row.review = Some(domain::Review { by: "alice".into(), at: at(20), comment: "go".into() });
+        row.review = Some(Box::new(domain::Review { by: "alice".into(), at: at(20), comment: "go".into() }));
         row.started_at = Some(at(21));
         row.ended_at = Some(at(30));
-        row.failure = Some(domain::Failure { code: domain::FailureCode::NotCleared, detail: "1 alert fires".into() });
+        row.failure =
+            Some(Box::new(domain::Failure { code: domain::FailureCode::NotCleared, detail: "1 alert fires".into() }));
         let shown = serde_json::to_value(Remediation::whole(&record)).unwrap();
         assert_eq!(shown["error_message"], "NOT_CLEARED: 1 alert fires");
         assert_eq!(shown["reviewed_by"], "alice");

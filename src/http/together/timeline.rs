@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn each_step_is_an_event() {
         let mut row = proposal().remediation;
-        row.review = Some(Review { by: "alice".into(), at: at(20), comment: String::new() });
+        row.review = Some(Box::new(Review { by: "alice".into(), at: at(20), comment: String::new() }));
         row.started_at = Some(at(21));
         row.state = State::Running;
         let id = "remediation 00000000-0000-0000-0000-000000000007 (REMEDIATION_MODE_HOST_AWARE)";
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(told(&row), expected);
         row.state = State::Failed;
         row.ended_at = Some(at(30));
-        row.failure = Some(Failure { code: FailureCode::NotCleared, detail: "1 alert fires".into() });
+        row.failure = Some(Box::new(Failure { code: FailureCode::NotCleared, detail: "1 alert fires".into() }));
         expected.push(event("RemediationFailed", ": NOT_CLEARED: 1 alert fires", 30));
         assert_eq!(told(&row), expected);
     }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_rejection_is_no_approval() {
         let mut row = proposal().remediation;
-        row.review = Some(Review { by: "alice".into(), at: at(20), comment: "no".into() });
+        row.review = Some(Box::new(Review { by: "alice".into(), at: at(20), comment: "no".into() }));
         row.state = State::Cancelled;
         row.ended_at = Some(at(20));
         row.note = Some("rejected by alice".into());
