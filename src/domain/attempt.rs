@@ -89,3 +89,10 @@ pub struct Attempt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<Abort>,
 }
+
+impl Attempt {
+    /// Whether something of it may still happen: it is not over, or it is being undone.
+    pub fn is_open(&self) -> bool {
+        self.done_at.is_none() || self.abort.is_some()
+    }
+}

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::refusal::{Refusal, Reply};
 use super::turn::Turn;
 use super::{SYSTEM, lifecycle, require};
-use crate::domain::{Attempt, ClusterId, Execution, Principal, Remediation, RemediationId, Role};
+use crate::domain::{ClusterId, Execution, Principal, Remediation, RemediationId, Role};
 
 /// May anything act? `Err` says in words why not.
 pub fn may_act(memory: &Memory) -> Result<(), String> {
@@ -25,8 +25,7 @@ pub fn disable(turn: &mut Turn<'_>, epoch: u64, why: String) {
     let live: Vec<RemediationId> = turn.memory().remediations().keys().copied().collect();
     for id in live {
         lifecycle::amend(turn, id, |row| {
-            let is_open = |attempt: &&mut Box<Attempt>| attempt.done_at.is_none() || attempt.abort.is_some();
-            if let Some(attempt) = row.attempt.as_mut().filter(is_open) {
+            if let Some(attempt) = row.attempt.as_mut().filter(|attempt| attempt.is_open()) {
                 attempt.must_ask = true;
             }
         });

@@ -230,8 +230,7 @@ pub fn resume(turn: &mut Turn<'_>, id: RemediationId) {
 /// The answer that it waits for can never come: what may have happened is asked about, what was only read is read again.
 pub fn lost(turn: &mut Turn<'_>, id: RemediationId) {
     let Some(record) = turn.memory().remediations().get(&id) else { return };
-    let is_open = |attempt: &Attempt| attempt.done_at.is_none() || attempt.abort.is_some();
-    if record.remediation.attempt.as_deref().is_some_and(is_open) {
+    if record.remediation.attempt.as_deref().is_some_and(Attempt::is_open) {
         return resume(turn, id);
     }
     let now = turn.now();
