@@ -59,8 +59,7 @@ pub fn encode(change: &Change) -> Entry {
         | Change::ConditionGone(..)
         | Change::Settled(_) => return Entry { key, value: None },
     };
-    let kind = Kind::of(&key).expect("a key begins with its kind");
-    let value = Some(form::seal(kind, &json));
+    let value = Some(form::seal(&key, &json));
     Entry { key, value }
 }
 
@@ -72,31 +71,31 @@ pub fn encode(change: &Change) -> Entry {
 pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Change, BadRow> {
     let kind = Kind::of(key).ok_or_else(|| BadRow::new(key, "no kind of row has such a key"))?;
     let change = match value {
-        Some(value) => stored(kind, key, value)?,
+        Some(value) => stored(kind, key, &form::open(key, value)?)?,
         None => removed(kind, key)?,
     };
     if keys::of(&change) == key { Ok(change) } else { Err(BadRow::new(key, "it belongs under another key")) }
 }
 
-fn stored(kind: Kind, key: &[u8], value: &[u8]) -> Result<Change, BadRow> {
+fn stored(kind: Kind, key: &[u8], json: &[u8]) -> Result<Change, BadRow> {
     Ok(match kind {
-        Kind::Cluster => Change::Cluster(unpack(key, value)?),
-        Kind::Instance => Change::Instance(unpack(key, value)?),
-        Kind::NodeMemory => Change::NodeMemory(unpack(key, value)?),
-        Kind::Hold => Change::Hold(unpack(key, value)?),
-        Kind::Remediation => Change::Remediation(unpack(key, value)?),
-        Kind::Link => Change::Link(unpack(key, value)?),
-        Kind::Transition => Change::Transition(unpack(key, value)?),
-        Kind::Alias => Change::Alias(unpack(key, value)?),
-        Kind::Alert => Change::Alert(unpack(key, value)?),
-        Kind::Held => Change::Held(unpack(key, value)?),
-        Kind::Execution => Change::Execution(unpack(key, value)?),
-        Kind::Horizon => Change::Horizon(unpack(key, value)?),
-        Kind::Pause => Change::Pause(unpack(key, value)?),
-        Kind::Run => Change::Run(unpack(key, value)?),
-        Kind::Condition => Change::Condition(unpack(key, value)?),
-        Kind::Pending => Change::Pending(unpack(key, value)?),
-        Kind::DeadLetter => Change::DeadLetter(unpack(key, value)?),
+        Kind::Cluster => Change::Cluster(parse(key, json)?),
+        Kind::Instance => Change::Instance(parse(key, json)?),
+        Kind::NodeMemory => Change::NodeMemory(parse(key, json)?),
+        Kind::Hold => Change::Hold(parse(key, json)?),
+        Kind::Remediation => Change::Remediation(parse(key, json)?),
+        Kind::Link => Change::Link(parse(key, json)?),
+        Kind::Transition => Change::Transition(parse(key, json)?),
+        Kind::Alias => Change::Alias(parse(key, json)?),
+        Kind::Alert => Change::Alert(parse(key, json)?),
+        Kind::Held => Change::Held(parse(key, json)?),
+        Kind::Execution => Change::Execution(parse(key, json)?),
+        Kind::Horizon => Change::Horizon(parse(key, json)?),
+        Kind::Pause => Change::Pause(parse(key, json)?),
+        Kind::Run => Change::Run(parse(key, json)?),
+        Kind::Condition => Change::Condition(parse(key, json)?),
+        Kind::Pending => Change::Pending(parse(key, json)?),
+        Kind::DeadLetter => Change::DeadLetter(parse(key, json)?),
     })
 }
 
@@ -137,7 +136,11 @@ fn removed(kind: Kind, key: &[u8]) -> Result<Change, BadRow> {
 /// # Errors
 /// The value has another form, fails its checksum, or is no such row.
 pub fn unpack<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
-    serde_json::from_slice(&form::open(key, value)?).map_err(|error| BadRow::new(key, error.to_string()))
+    parse(key, &form::open(key, value)?)
+}
+
+fn parse<T: DeserializeOwned>(key: &[u8], json: &[u8]) -> Result<T, BadRow> {
+    serde_json::from_slice(json).map_err(|error| BadRow::new(key, error.to_string()))
 }
 
 /// Adds the row at `key` to `line` as `{"<kind>":<row>}`.
@@ -161,10 +164,10 @@ pub fn to_line(key: &[u8], value: &[u8], line: &mut Vec<u8>) -> Result<(), BadRo
 /// In words, why it is none.
 pub fn from_line(line: &[u8]) -> Result<Entry, String> {
     let (kind, json) = split_line(line).ok_or("it is no row of a known kind")?;
-    let value = form::seal(kind, json);
-    let key = [kind.byte()];
-    let change = stored(kind, &key, &value).map_err(|bad| bad.why)?;
-    Ok(Entry { key: keys::of(&change), value: Some(value) })
+    let change = stored(kind, &[kind.byte()], json).map_err(|bad| bad.why)?;
+    let key = keys::of(&change);
+    let value = Some(form::seal(&key, json));
+    Ok(Entry { key, value })
 }
 
 fn split_line(line: &[u8]) -> Option<(Kind, &[u8])> {

@@ -10,6 +10,7 @@ mod batch;
 mod checkpoint;
 mod codec;
 mod database;
+mod dictionary;
 mod error;
 mod fatal;
 mod form;
