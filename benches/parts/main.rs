@@ -9,7 +9,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use remedyd::clock::Stopwatch;
 use remedyd::domain::{Labels, Timestamp};
 use remedyd::engine::{Change, Input, join, judge};
@@ -87,18 +88,13 @@ fn matching(criterion: &mut Criterion) {
     }
 }
 
-/// The engine's step for a delivery of one alert, while all nodes are sick; for a new one, while more and more are.
-fn stepping(criterion: &mut Criterion) {
-    let config = config();
-    let mut world = World::new(&config);
-    world.fall_sick(0..NODES);
-    assert_eq!((world.engine.memory().alerts().len(), world.engine.memory().remediations().len()), (NODES, NODES));
-    let mut group = criterion.benchmark_group("step");
+/// The same alert again, and one that ends or begins at each delivery.
+fn stepping_again(group: &mut BenchmarkGroup<'_, WallTime>, world: &mut World, how: &str) {
     let started_at = world.now();
     let repeat = read(&body([Said { node: 7, started_at, ended_at: None }]));
     // The first of them says something new: another start.
     world.step(Input::Delivered(repeat.clone()));
-    group.bench_function("repeat", |bencher| {
+    group.bench_function(format!("repeat{how}"), |bencher| {
         bencher.iter_custom(|turns| {
             let mut sum = Duration::ZERO;
             for _ in 0..turns {
@@ -111,7 +107,7 @@ fn stepping(criterion: &mut Criterion) {
     });
     let mut churned = Said { node: 8, started_at, ended_at: None };
     world.step(Input::Delivered(read(&body([churned]))));
-    group.bench_function("churned", |bencher| {
+    group.bench_function(format!("churned{how}"), |bencher| {
         bencher.iter_custom(|turns| {
             let mut sum = Duration::ZERO;
             for _ in 0..turns {
@@ -126,6 +122,18 @@ fn stepping(criterion: &mut Criterion) {
             sum
         });
     });
+}
+
+/// The engine's step for a delivery of one alert, while all nodes are sick; for a new one, while more and more are.
+fn stepping(criterion: &mut Criterion) {
+    let config = config();
+    let mut world = World::new(&config);
+    world.fall_sick(0..NODES);
+    assert_eq!((world.engine.memory().alerts().len(), world.engine.memory().remediations().len()), (NODES, NODES));
+    let mut group = criterion.benchmark_group("step");
+    stepping_again(&mut group, &mut world, "");
+    world.engine = world.engine.with_open_rows(0);
+    stepping_again(&mut group, &mut world, ", rows packed");
     let (mut world, mut node) = (World::new(&config), 0);
     group.bench_function("new, a proposal opens", |bencher| {
         bencher.iter_custom(|turns| {

@@ -459,7 +459,7 @@ pub struct Alias {
 }
 
 /// A remediation with everything that an API shows of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The row.
     pub remediation: Remediation,

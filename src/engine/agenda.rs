@@ -3,7 +3,7 @@
 use super::memory::Subject;
 use super::turn::Turn;
 use super::{SYSTEM, guard, health, holds, plan, remediation, retention};
-use crate::domain::{ClusterId, DueWhy, RemediationId, State};
+use crate::domain::{ClusterId, DueWhy, RemediationId};
 
 /// How many deadlines one step takes; the writer comes again at once while more are due.
 pub(super) const AT_ONCE: usize = 256;
@@ -22,7 +22,7 @@ pub fn tick(turn: &mut Turn<'_>) {
         match subject {
             Subject::Remediation(id) => remediation_due(turn, id),
             Subject::Horizons => retention::advance(turn),
-            Subject::Condition(check, instance) => health::ripen(turn, &check, &instance),
+            Subject::Condition(whose) => health::ripen(turn, &whose.0, &whose.1),
             Subject::Hold(id) => holds::end(turn, id, SYSTEM),
             Subject::Instance(id) => {
                 turn.touched.insert(id);
@@ -56,10 +56,9 @@ pub fn start(turn: &mut Turn<'_>, id: RemediationId) {
 pub fn start_waiting(turn: &mut Turn<'_>, cluster: &ClusterId) {
     let waiting: Vec<RemediationId> = turn
         .memory()
-        .remediations()
-        .values()
+        .to_start(cluster)
         .map(|record| &record.remediation)
-        .filter(|row| row.cluster_id() == cluster && row.state == State::Pending && row.waits_for.is_some())
+        .filter(|row| row.waits_for.is_some())
         .filter(|row| row.awaits.is_none() && row.validating_since.is_none())
         .filter(|row| matches!(row.due, Some(due) if due.why == DueWhy::Start))
         .map(|row| row.id)

@@ -9,7 +9,7 @@ pub enum Few<V> {
     /// Just this.
     One(V),
     /// All of these: two or more.
-    More(BTreeSet<V>),
+    More(Box<BTreeSet<V>>),
 }
 
 impl<V: Ord> Few<V> {
@@ -34,7 +34,7 @@ pub fn put<K: Ord, V: Ord>(sets: &mut BTreeMap<K, Few<V>>, key: K, value: V) {
             Few::One(_) => {
                 let (key, known) = place.remove_entry();
                 let Few::One(known) = known else { unreachable!("it was one") };
-                sets.insert(key, Few::More(BTreeSet::from([known, value])));
+                sets.insert(key, Few::More(Box::new(BTreeSet::from([known, value]))));
             }
         },
     }

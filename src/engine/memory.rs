@@ -29,7 +29,7 @@ pub enum Subject {
     /// Something that policy wants for an instance may be possible.
     Instance(InstanceId),
     /// What a check found there has been looked at long enough to be believed.
-    Condition(CheckId, InstanceId),
+    Condition(Box<(CheckId, InstanceId)>),
     /// The horizons move.
     Horizons,
 }
@@ -47,12 +47,14 @@ pub struct Memory {
     live_on_host: BTreeMap<HostId, Few<RemediationId>>,
     live_on: BTreeMap<InstanceId, Few<RemediationId>>,
     places_taken: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
+    /// Those that a person wants done and that have not begun.
+    to_start: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
     linked: BTreeMap<Identity, Few<RemediationId>>,
     holds: BTreeMap<HoldId, Hold>,
     holds_on: BTreeMap<InstanceId, Few<HoldId>>,
     held: BTreeMap<InstanceId, Held>,
     conditions: Conditions,
-    nodes: BTreeMap<InstanceId, NodeMemory>,
+    nodes: Rows<InstanceId, NodeMemory>,
     /// The switches that are on.
     pauses: BTreeMap<Option<ClusterId>, Pause>,
     execution: Option<Execution>,
@@ -62,6 +64,22 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// How many large rows of a kind lie open; the others are packed, and nobody notices a difference.
+    pub(super) fn keep_open(&mut self, most: usize) {
+        self.instances.keep_open(most);
+        self.alerts.keep_open(most);
+        self.remediations.keep_open(most);
+        self.nodes.keep_open(most);
+    }
+
+    /// Packs what was read in a step, beyond what may lie open.
+    pub(super) fn make_room(&mut self) {
+        self.instances.make_room();
+        self.alerts.make_room();
+        self.remediations.make_room();
+        self.nodes.make_room();
+    }
+
     /// Takes over one row. A row that is no longer live leaves.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -130,6 +148,7 @@ impl Memory {
                 few::take(&mut self.live_on_host, &before.remediation.target.host_id, &row.id);
                 few::take(&mut self.live_on, before.remediation.instance_id(), &row.id);
                 remove_from(&mut self.places_taken, before.remediation.cluster_id(), &row.id);
+                remove_from(&mut self.to_start, before.remediation.cluster_id(), &row.id);
                 before.links
             }
             None => Vec::new(),
@@ -148,6 +167,9 @@ impl Memory {
         // One whose evidence is being confirmed is about to start: it keeps its place meanwhile.
         if row.state.is_in_flight() || (row.state == State::Pending && row.awaits.is_some()) {
             self.places_taken.entry(row.cluster_id().clone()).or_default().insert(row.id);
+        }
+        if row.state == State::Pending {
+            self.to_start.entry(row.cluster_id().clone()).or_default().insert(row.id);
         }
         self.remediations.insert(row.id, Record { remediation: row.clone(), links });
     }
@@ -199,14 +221,15 @@ impl Memory {
     fn apply_condition(&mut self, condition: &Condition) {
         self.forget_condition(&condition.check, &condition.instance_id);
         if let Some(at) = condition.ripe_at {
-            self.agenda.insert((at, Subject::Condition(condition.check.clone(), condition.instance_id.clone())));
+            let whose = (condition.check.clone(), condition.instance_id.clone());
+            self.agenda.insert((at, Subject::Condition(Box::new(whose))));
         }
         self.conditions.insert(condition.clone());
     }
 
     fn forget_condition(&mut self, check: &CheckId, instance: &InstanceId) {
         if let Some(at) = self.conditions.remove(check, instance).and_then(|before| before.ripe_at) {
-            self.agenda.remove(&(at, Subject::Condition(check.clone(), instance.clone())));
+            self.agenda.remove(&(at, Subject::Condition(Box::new((check.clone(), instance.clone())))));
         }
     }
 
@@ -247,9 +270,10 @@ impl Memory {
         self.instances_in.get(cluster).map_or(0, BTreeSet::len)
     }
 
-    /// By which names alerts find instances.
-    pub fn names(&self) -> &NameIndex {
-        &self.names
+    /// Instances that a label's value names, of one cluster or of all.
+    pub fn named(&self, value: &str, cluster: Option<&ClusterId>) -> BTreeSet<InstanceId> {
+        let is_in = |id: &InstanceId, cluster| self.instances_in.get(cluster).is_some_and(|there| there.contains(id));
+        self.names.find(value, |id| cluster.is_none_or(|cluster| is_in(id, cluster)))
     }
 
     /// Every open episode.
@@ -286,6 +310,12 @@ impl Memory {
     /// How many remediations of a cluster are in flight or about to be.
     pub fn places_taken(&self, cluster: &ClusterId) -> usize {
         self.places_taken.get(cluster).map_or(0, BTreeSet::len)
+    }
+
+    /// The remediations of a cluster that are PENDING, the oldest first.
+    pub fn to_start(&self, cluster: &ClusterId) -> impl Iterator<Item = &Record> {
+        let ids = self.to_start.get(cluster).into_iter().flatten();
+        ids.filter_map(|id| self.remediations.get(id))
     }
 
     /// The live remediations that an identity is linked to: two where its alert moved to another instance meanwhile.

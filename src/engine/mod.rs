@@ -21,7 +21,8 @@ pub mod ids;
 pub mod input;
 mod lifecycle;
 pub mod memory;
-pub mod names;
+mod names;
+mod packed;
 pub mod past;
 mod pauses;
 mod plan;
@@ -98,6 +99,12 @@ impl Engine {
         Self { memory, settings: None, ids: IdSource::new(seed), inherited }
     }
 
+    /// The same with so few rows of a kind unpacked (see [`rows`]): slower, and otherwise the same.
+    pub fn with_open_rows(mut self, most: usize) -> Self {
+        self.memory.keep_open(most);
+        self
+    }
+
     /// What it knows.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -157,6 +164,7 @@ impl Engine {
         let reply = take(&mut turn, input, &mut self.inherited);
         settle(&mut turn);
         let Made { changes, effects, decisions } = turn.made();
+        self.memory.make_room();
         Step { changes, effects, reply, decisions }
     }
 }

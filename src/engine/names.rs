@@ -4,61 +4,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::few::{self, Few};
-use crate::domain::{ClusterId, Instance, InstanceId};
+use crate::domain::{Instance, InstanceId};
 
-/// Names and addresses of instances, normalised, by cluster.
+/// Names and addresses of instances, normalised. Several instances may have one: host names are their clusters' own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameIndex {
-    exact: BTreeMap<Box<str>, Few<Owner>>,
-    short: BTreeMap<Box<str>, Few<Owner>>,
+    exact: BTreeMap<Box<str>, Few<InstanceId>>,
+    short: BTreeMap<Box<str>, Few<InstanceId>>,
 }
-
-type Owner = (ClusterId, InstanceId);
 
 impl NameIndex {
     /// Adds an instance under its id, its name and its addresses.
     pub fn insert(&mut self, instance: &Instance) {
-        let owner = (instance.cluster_id.clone(), instance.id.clone());
         for name in names(instance) {
-            few::put(&mut self.exact, name.into(), owner.clone());
+            few::put(&mut self.exact, name.into(), instance.id.clone());
         }
         if let Some(short) = short_name(&normalise(&instance.name)) {
-            few::put(&mut self.short, short.into(), owner);
+            few::put(&mut self.short, short.into(), instance.id.clone());
         }
     }
 
     /// Takes an instance out again.
     pub fn remove(&mut self, instance: &Instance) {
-        let owner = (instance.cluster_id.clone(), instance.id.clone());
         for name in names(instance) {
-            few::take(&mut self.exact, &name.into(), &owner);
+            few::take(&mut self.exact, &name.into(), &instance.id);
         }
         if let Some(short) = short_name(&normalise(&instance.name)) {
-            few::take(&mut self.short, &short.into(), &owner);
+            few::take(&mut self.short, &short.into(), &instance.id);
         }
     }
 
-    /// Instances that a label's value names: by the whole name first; by the short name only where nothing has the whole
-    /// one, since a short name is a guess.
-    pub fn find(&self, value: &str, cluster: Option<&ClusterId>) -> BTreeSet<InstanceId> {
+    /// Instances that a label's value names, of those that `counts` says yes to: by the whole name first; by the short name
+    /// only where nothing has the whole one, since a short name is a guess.
+    pub fn find(&self, value: &str, counts: impl Fn(&InstanceId) -> bool) -> BTreeSet<InstanceId> {
         let value = normalise(value);
-        let within = |owners: Option<&Few<Owner>>| -> BTreeSet<InstanceId> {
-            owners
-                .into_iter()
-                .flat_map(Few::iter)
-                .filter(|(of, _)| cluster.is_none_or(|cluster| of == cluster))
-                .map(|(_, id)| id.clone())
-                .collect()
+        let among = |owners: Option<&Few<InstanceId>>| -> BTreeSet<InstanceId> {
+            owners.into_iter().flat_map(Few::iter).filter(|id| counts(id)).cloned().collect()
         };
-        let exact = within(self.exact.get(value.as_str()));
+        let exact = among(self.exact.get(value.as_str()));
         if !exact.is_empty() {
             return exact;
         }
         match short_name(&value) {
             // `node-7.example.net` may mean an instance called `node-7` …
-            Some(short) => within(self.exact.get(short)),
+            Some(short) => among(self.exact.get(short)),
             // … and `node-7` one called `node-7.example.net`.
-            None => within(self.short.get(value.as_str())),
+            None => among(self.short.get(value.as_str())),
         }
     }
 }

@@ -117,10 +117,16 @@ impl Crash {
     }
 }
 
+/// What a process remembers at its start. In one world of eight hardly any row lies open: all that is asked for was packed.
+fn fold<'a>(live: impl Iterator<Item = &'a Change>, seed: u64) -> Engine {
+    let engine = Engine::new(live, seed);
+    if seed.is_multiple_of(8) { engine.with_open_rows(1) } else { engine }
+}
+
 impl Daemon {
     pub fn new(seed: u64) -> Self {
         Self {
-            engine: Engine::new([], seed),
+            engine: fold([].into_iter(), seed),
             rows: Rows::default(),
             is_up: false,
             life: 0,
@@ -168,7 +174,7 @@ impl World {
         let clock = self.clock();
         let daemon = &mut self.daemon;
         daemon.started_at = clock;
-        daemon.engine = Engine::new(daemon.rows.live(), daemon.seed ^ daemon.life << 48);
+        daemon.engine = fold(daemon.rows.live(), daemon.seed ^ daemon.life << 48);
         daemon.is_up = true;
         daemon.has_begun = false;
         daemon.out.clear();

@@ -53,7 +53,8 @@ impl World {
         settings.notices.insert(NoticeId::parse("chat").unwrap());
         let start = Timestamp::from_micros(START);
         Self {
-            engine: Engine::new([], 1),
+            // No row stays open, so that every one that a story asks for was packed.
+            engine: Engine::new([], 1).with_open_rows(0),
             now: start,
             start,
             settings,
@@ -437,7 +438,7 @@ impl World {
 
     fn begin(&mut self, first: Option<Input>) {
         self.seed += 1;
-        self.engine = Engine::new(self.rows.live(), self.seed);
+        self.engine = Engine::new(self.rows.live(), self.seed).with_open_rows(0);
         self.waiting.clear();
         if let Some(first) = first {
             self.input(first);

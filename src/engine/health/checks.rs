@@ -56,7 +56,7 @@ pub fn wanted_by_runs(memory: &Memory, settings: &Settings, runs: &[Probed]) -> 
 pub fn wanted_by_time(memory: &Memory, now: Timestamp) -> Vec<PastKey> {
     let due = memory.agenda().iter().take_while(|(at, _)| *at <= now).take(agenda::AT_ONCE);
     let ripe = due.filter_map(|(_, subject)| match subject {
-        Subject::Condition(check, instance) => memory.conditions().get(check, instance),
+        Subject::Condition(whose) => memory.conditions().get(&whose.0, &whose.1),
         Subject::Remediation(_) | Subject::Hold(_) | Subject::Instance(_) | Subject::Horizons => None,
     });
     let standing = |condition: &Condition| -> Vec<PastKey> {

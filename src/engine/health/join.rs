@@ -15,7 +15,7 @@ pub fn join(memory: &Memory, source: &Source, labels: &Labels) -> Result<Joined,
     for label in &source.instance_labels {
         if let Some(value) = labels.get(label).filter(|value| !value.is_empty()) {
             tried.push(format!("{label}={value:?}"));
-            found.append(&mut memory.names().find(value, cluster.as_ref()));
+            found.append(&mut memory.named(value, cluster.as_ref()));
         }
     }
     let place = cluster.map_or_else(String::new, |cluster| format!(" in cluster {cluster}"));
