@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
 use super::StoreError;
-use super::codec::{BadRow, Entry, decode};
+use super::codec::{BadRow, Entry};
 use super::database;
 use super::index;
 use super::keys::TALLY;
@@ -41,7 +41,7 @@ impl TryFrom<Entry> for Row {
     /// The row that the journal or a checkpoint holds.
     fn try_from(entry: Entry) -> Result<Self, BadRow> {
         let index = match &entry.value {
-            Some(value) if index::has(&entry.key) => index::keys(&decode(&entry.key, Some(value))?),
+            Some(value) if index::has(&entry.key) => index::stored(&entry.key, value)?,
             Some(_) | None => Vec::new(),
         };
         Ok(Self { entry, index })
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
         let there = if self.highest.rises(self.db, key)? { None } else { self.db.get(key)? };
         if index::has(key) {
             let old = match &there {
-                Some(value) => index::keys(&decode(key, Some(value))?),
+                Some(value) => index::stored(key, value)?,
                 None => Vec::new(),
             };
             self.watcher.moves(key, &old, new);

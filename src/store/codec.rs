@@ -32,6 +32,9 @@ impl BadRow {
     }
 }
 
+/// What is wrong with a row that lies where another one belongs.
+pub const FOREIGN: &str = "it belongs under another key";
+
 /// The bytes of a change.
 pub fn encode(change: &Change) -> Entry {
     let key = keys::of(change);
@@ -74,7 +77,7 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Change, BadRow> {
         Some(value) => stored(kind, key, &form::open(key, value)?)?,
         None => removed(kind, key)?,
     };
-    if keys::of(&change) == key { Ok(change) } else { Err(BadRow::new(key, "it belongs under another key")) }
+    if keys::of(&change) == key { Ok(change) } else { Err(BadRow::new(key, FOREIGN)) }
 }
 
 fn stored(kind: Kind, key: &[u8], json: &[u8]) -> Result<Change, BadRow> {

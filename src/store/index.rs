@@ -3,9 +3,14 @@
 //! Every index key is a prefix (the index, then the names that it is about) and a suffix that says where in the order
 //! the row stands. The value is the row's key. Readers page by suffix alone, so one cursor fits every prefix.
 
+use serde::Deserialize;
+
+use super::codec::{self, BadRow};
 use super::keys::{self, Kind};
+use crate::domain::alert::Joined;
 use crate::domain::{
-    Alert, AlertState, Belief, ClusterId, Condition, Hold, InstanceId, Remediation, Run, State, Timestamp,
+    Alert, AlertId, AlertState, Belief, ClusterId, Condition, Hold, Identity, InstanceId, Remediation, RemediationId,
+    Run, State, Timestamp,
 };
 use crate::engine::Change;
 
@@ -132,8 +137,8 @@ pub fn has(key: &[u8]) -> bool {
 /// Every index key of a row, sorted; none for a removal and for kinds that are found by their own key alone.
 pub fn keys(change: &Change) -> Vec<Vec<u8>> {
     let mut keys = match change {
-        Change::Remediation(row) => of_remediation(row),
-        Change::Alert(row) => of_alert(row),
+        Change::Remediation(row) => of_remediation(&row.as_ref().into()),
+        Change::Alert(row) => of_alert(&row.as_ref().into()),
         Change::DeadLetter(row) => vec![Index::DeadLetterReceived.at(&[], row.received_at, row.id.as_bytes())],
         Change::Hold(row) => of_hold(row),
         Change::Instance(row) => vec![instance(&row.cluster_id, &row.id)],
@@ -159,8 +164,55 @@ pub fn keys(change: &Change) -> Vec<Vec<u8>> {
     keys
 }
 
-fn of_remediation(row: &Remediation) -> Vec<Vec<u8>> {
-    let (cluster, instance) = (row.cluster_id().as_str(), row.instance_id().as_str());
+/// The same of the row that is stored at `key`. Of the rows that change most often no more is read than tells.
+///
+/// # Errors
+/// The row cannot be read, or belongs under another key.
+pub fn stored(key: &[u8], value: &[u8]) -> Result<Vec<Vec<u8>>, BadRow> {
+    let (own, mut found) = match Kind::of(key) {
+        Some(Kind::Remediation) => {
+            let row: RemediationPlace = codec::unpack(key, value)?;
+            (keys::remediation(row.id), of_remediation(&row))
+        }
+        Some(Kind::Alert) => {
+            let row: AlertPlace = codec::unpack(key, value)?;
+            (keys::alert(row.identity, row.episode), of_alert(&row))
+        }
+        _ => return Ok(keys(&codec::decode(key, Some(value))?)),
+    };
+    if own != key {
+        return Err(BadRow::new(key, codec::FOREIGN));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// As much of a remediation as says where it is found.
+#[derive(Deserialize)]
+struct RemediationPlace {
+    id: RemediationId,
+    target: TargetPlace,
+    state: State,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct TargetPlace {
+    cluster_id: ClusterId,
+    instance_id: InstanceId,
+}
+
+impl From<&Remediation> for RemediationPlace {
+    fn from(row: &Remediation) -> Self {
+        let Remediation { id, state, created_at, updated_at, .. } = *row;
+        let (cluster_id, instance_id) = (row.cluster_id().clone(), row.instance_id().clone());
+        Self { id, target: TargetPlace { cluster_id, instance_id }, state, created_at, updated_at }
+    }
+}
+
+fn of_remediation(row: &RemediationPlace) -> Vec<Vec<u8>> {
+    let (cluster, instance) = (row.target.cluster_id.as_str(), row.target.instance_id.as_str());
     let created = |index: Index, names: &[&str]| index.at(names, row.created_at, row.id.as_bytes());
     vec![
         created(Index::ClusterPhase, &[cluster, phase(row.state)]),
@@ -169,7 +221,25 @@ fn of_remediation(row: &Remediation) -> Vec<Vec<u8>> {
     ]
 }
 
-fn of_alert(row: &Alert) -> Vec<Vec<u8>> {
+/// As much of an episode.
+#[derive(Deserialize)]
+struct AlertPlace {
+    id: AlertId,
+    identity: Identity,
+    episode: u32,
+    state: AlertState,
+    joined: Result<Joined, String>,
+    opened_at: Timestamp,
+}
+
+impl From<&Alert> for AlertPlace {
+    fn from(row: &Alert) -> Self {
+        let Alert { id, identity, episode, state, opened_at, .. } = *row;
+        Self { id, identity, episode, state, joined: row.joined.clone(), opened_at }
+    }
+}
+
+fn of_alert(row: &AlertPlace) -> Vec<Vec<u8>> {
     let opened = |index: Index, names: &[&str]| index.at(names, row.opened_at, row.id.as_bytes());
     let phase = match row.state {
         AlertState::Firing | AlertState::RefiredUnconfirmed => LIVE,
@@ -232,6 +302,26 @@ mod tests {
             let key = codec::encode(&change).key;
             assert!(has(&key) || keys(&change).is_empty(), "{change:?}");
         }
+    }
+
+    #[test]
+    fn a_stored_row_has_the_index_keys_of_the_row_itself() {
+        for change in samples::every_row() {
+            let entry = codec::encode(&change);
+            assert_eq!(stored(&entry.key, &entry.value.unwrap()), Ok(keys(&change)), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_stored_under_a_foreign_key_is_refused() {
+        let entries: Vec<codec::Entry> = samples::every_row().iter().map(codec::encode).collect();
+        for (n, one) in entries.iter().enumerate() {
+            for other in entries[n + 1..].iter().filter(|other| other.key[0] == one.key[0] && other.key != one.key) {
+                assert!(stored(&one.key, other.value.as_deref().unwrap()).is_err(), "{:?}", one.key);
+            }
+        }
+        let [one, other] = [1, 2].map(|episode| codec::encode(&Change::Alert(Box::new(samples::alert(1, episode)))));
+        assert!(stored(&one.key, &other.value.unwrap()).is_err());
     }
 
     #[test]

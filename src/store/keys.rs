@@ -130,7 +130,7 @@ pub fn of(change: &Change) -> Bytes {
         Change::Link(row) => made(Kind::Link, &[row.remediation_id.as_bytes(), &row.n.to_be_bytes()]),
         Change::Transition(row) => made(Kind::Transition, &[row.remediation_id.as_bytes(), &row.version.to_be_bytes()]),
         Change::Alias(row) => alias(&row.cluster_id, &row.alias),
-        Change::Alert(row) => made(Kind::Alert, &[row.identity.as_bytes(), &row.episode.to_be_bytes()]),
+        Change::Alert(row) => alert(row.identity, row.episode),
         Change::Held(row) => held(&row.instance_id),
         Change::HeldGone(id) => held(id),
         Change::Execution(_) => execution(),
@@ -143,6 +143,11 @@ pub fn of(change: &Change) -> Bytes {
         Change::Settled(id) => pending(*id),
         Change::DeadLetter(row) => dead_letter(row.id),
     }
+}
+
+/// The key of an episode.
+pub fn alert(identity: Identity, episode: u32) -> Bytes {
+    made(Kind::Alert, &[identity.as_bytes(), &episode.to_be_bytes()])
 }
 
 /// The key of a remediation.
