@@ -133,7 +133,9 @@ impl Daemon {
         upkept: mpsc::UnboundedReceiver<UpkeepDone>,
         metrics_of_store: &OnceLock<Arc<Metrics>>,
     ) -> Result<Self, ExitCode> {
-        let first = Arc::new(loaded.config.clone());
+        let (reloaded_out, reloaded) = mpsc::channel(1);
+        let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
+        let first = Arc::new(loaded.config);
         let clock = Arc::new(Clock::start(opened.last.at));
         let metrics = Arc::new(Metrics::new(clock.now()));
         metrics.configured(known(&first), &first.digest, clock.now());
@@ -182,8 +184,6 @@ impl Daemon {
         hand_tasks.spawn(upkeep::report(Arc::clone(&hands), upkept));
         hand_tasks.spawn(checks::follow(Arc::clone(&hands), orders));
 
-        let (reloaded_out, reloaded) = mpsc::channel(1);
-        let (watch, reload) = Watch::new(&options.config_file, options.overrides.clone(), &loaded, reloaded_out);
         let rehearse = rehearsal(options.config_file.clone(), options.overrides.clone());
         hand_tasks.spawn(discovery::follow(Arc::clone(&hands), reload.clone(), rehearse));
         let prober = Arc::clone(&hands);
