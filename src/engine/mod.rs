@@ -99,7 +99,7 @@ impl Engine {
         Self { memory, settings: None, ids: IdSource::new(seed), inherited }
     }
 
-    /// The same with so few rows of a kind unpacked (see [`rows`]): slower, and otherwise the same.
+    /// The same, with no more than so many rows of a kind unpacked: slower, and otherwise no different.
     pub fn with_open_rows(mut self, most: usize) -> Self {
         self.memory.keep_open(most);
         self
