@@ -17,15 +17,19 @@ pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
         under(db, &[kind.byte()], &mut live)?;
     }
     named(db, &Index::HoldLive.prefix(&[]), &mut live)?;
-    let first = live.len();
-    of_clusters(db, Index::ClusterPhase, &mut live)?;
-    let mut links = Vec::new();
-    for change in &live[first..] {
-        if let Change::Remediation(row) = change {
-            under(db, &keys::links(row.id), &mut links)?;
+    let mut remediations = Vec::new();
+    of_clusters(db, Index::ClusterPhase, &mut remediations)?;
+    // Each with its links right behind it: whoever folds them has it at hand.
+    for change in remediations {
+        let links = match &change {
+            Change::Remediation(row) => Some(keys::links(row.id)),
+            _ => None,
+        };
+        live.push(change);
+        if let Some(links) = links {
+            under(db, &links, &mut live)?;
         }
     }
-    live.append(&mut links);
     of_clusters(db, Index::ClusterAlert, &mut live)?;
     for kind in [Kind::Condition, Kind::Held, Kind::Pending] {
         under(db, &[kind.byte()], &mut live)?;
