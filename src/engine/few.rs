@@ -9,6 +9,7 @@ pub enum Few<V> {
     /// Just this.
     One(V),
     /// All of these: two or more.
+    #[expect(clippy::box_collection, reason = "what nearly never is should not make what nearly always is larger")]
     More(Box<BTreeSet<V>>),
 }
 
