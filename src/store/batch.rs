@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
 use super::StoreError;
-use super::codec::{BadRow, Entry};
+use super::codec::{BadRow, Entry, decode};
 use super::database;
 use super::index;
 use super::keys::TALLY;
@@ -41,7 +41,8 @@ impl TryFrom<Entry> for Row {
     /// The row that the journal or a checkpoint holds.
     fn try_from(entry: Entry) -> Result<Self, BadRow> {
         let index = match &entry.value {
-            Some(value) if index::has(&entry.key) => index::stored(&entry.key, value)?,
+            // Read as a whole: what comes from a file of ours is not taken on the word of a few of its fields.
+            Some(value) if index::has(&entry.key) => index::keys(&decode(&entry.key, Some(value))?),
             Some(_) | None => Vec::new(),
         };
         Ok(Self { entry, index })
@@ -160,4 +161,27 @@ pub fn fill(db: &sled::Db, rows: &[Row]) -> Result<(), StoreError> {
         batch.apply()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{codec, form, samples};
+
+    #[test]
+    fn a_row_of_a_file_that_lacks_any_field_is_refused() {
+        for change in samples::every_row() {
+            let entry = codec::encode(&change);
+            let json = form::open(&entry.key, entry.value.as_deref().unwrap()).unwrap().into_owned();
+            assert!(Row::try_from(entry.clone()).is_ok());
+            // As a program would leave it that knows no annotations and no reasons.
+            let mut row: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            let fields = row.as_object_mut().unwrap();
+            let took = ["annotations", "reason"].map(|name| fields.remove(name).is_some());
+            if took.contains(&true) && index::has(&entry.key) {
+                let value = Some(form::seal(&entry.key, row.to_string().as_bytes()));
+                assert!(Row::try_from(Entry { value, ..entry }).is_err(), "{change:?}");
+            }
+        }
+    }
 }
