@@ -149,7 +149,7 @@ impl Daemon {
             sequence = opened.last.seq,
             "the store is open"
         );
-        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), service::is_watched());
+        let telemetry = Telemetry::new(Arc::clone(&metrics), engine.memory(), &opened.live, service::is_watched());
         let (inlet, receivers) = writer::inlet(writer::LANE);
         let door = inlet.door().clone();
         door.close("starting");

@@ -50,8 +50,9 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Begins with what the engine remembered at start. `is_watched`: systemd waits for signs of life.
-    pub fn new(metrics: Arc<Metrics>, memory: &Memory, is_watched: bool) -> Self {
+    /// Begins with what the engine remembered at start. `live` are the rows that it was folded from, read here as they
+    /// are since memory would have to unpack each of its own. `is_watched`: systemd waits for signs of life.
+    pub fn new(metrics: Arc<Metrics>, memory: &Memory, live: &[Change], is_watched: bool) -> Self {
         let mut telemetry = Self {
             metrics,
             live: BTreeMap::new(),
@@ -72,17 +73,17 @@ impl Telemetry {
             said: None,
             prober_fault: None,
         };
-        for record in memory.remediations().values() {
-            let row = &record.remediation;
-            telemetry.moved(row);
+        for change in live {
+            match change {
+                Change::Remediation(row) => telemetry.moved(row),
+                Change::Alert(alert) => drop(telemetry.alert(alert)),
+                _ => {}
+            }
         }
         telemetry.metrics.set_holds(telemetry.holds.len() as u64);
         telemetry.execution(memory.execution());
         memory.pauses().values().for_each(|pause| telemetry.pause(pause));
         memory.held().iter().for_each(|(id, held)| telemetry.held(id, Some(&held.why)));
-        memory.alerts().values().for_each(|alert| {
-            telemetry.alert(alert);
-        });
         memory.pending().values().for_each(|effect| telemetry.pending(effect));
         telemetry
     }
