@@ -30,6 +30,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use table::Line;
 
+/// As the daemon has it: its probes are measured in a process of this program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What was asked for.
 struct Options {
     rounds: usize,

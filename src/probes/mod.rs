@@ -77,9 +77,9 @@ impl Prober {
     /// One run of `probe` on `target`, over within `timeout`.
     pub async fn run(&self, probe: &Probe, target: &Target, timeout: Duration) -> Observation {
         match probe {
-            Probe::Tcp(spec) => tcp::run(spec, target, &self.resolver, timeout).await,
             Probe::Icmp(spec) => icmp::run(spec, target, &self.resolver, &self.pinger, timeout).await,
-            // A run has room for the largest of these, so the large ones stand apart: thousands wait for an echo at once.
+            // A run has room for the largest of these, so all others stand apart: thousands wait for an echo at once.
+            Probe::Tcp(spec) => Box::pin(tcp::run(spec, target, &self.resolver, timeout)).await,
             Probe::Http(spec) => Box::pin(http::run(spec, target, &self.resolver, &self.tls, timeout)).await,
             Probe::Dns(spec) => Box::pin(dns::run(spec, target, &self.resolver, timeout)).await,
             Probe::Command(spec) => Box::pin(command::run(spec, target, timeout)).await,

@@ -72,6 +72,10 @@ pub struct Ledger<T> {
     last_run: u64,
     runs: HashMap<u64, Run<T>>,
     out: HashMap<(IpAddr, u16), (u64, usize)>,
+    /// Since when runs wait that have sent nothing, in the order in which they came. The first is under way, of
+    /// some behind it the time may be over.
+    fresh: VecDeque<(Duration, u64)>,
+    /// When the next request of a run is due that has sent one.
     departures: BTreeSet<(Duration, u64)>,
     ends: BTreeSet<(Duration, u64)>,
     recent: VecDeque<(Duration, u64, usize)>,
@@ -108,6 +112,7 @@ impl<T> Ledger<T> {
             last_run: 0,
             runs: HashMap::new(),
             out: HashMap::new(),
+            fresh: VecDeque::new(),
             departures: BTreeSet::new(),
             ends: BTreeSet::new(),
             recent: VecDeque::new(),
@@ -129,7 +134,7 @@ impl<T> Ledger<T> {
     pub fn open(&mut self, order: Order, token: u64, waiter: T, now: Duration) {
         self.last_run += 1;
         let ends_at = now.saturating_add(order.timeout);
-        self.departures.insert((now, self.last_run));
+        self.fresh.push_back((now, self.last_run));
         self.ends.insert((ends_at, self.last_run));
         let run = Run {
             order,
@@ -146,7 +151,7 @@ impl<T> Ledger<T> {
 
     /// The next request that is due, where its answer has room: no more than `room` may be on their way back.
     pub fn departure(&mut self, now: Duration, room: usize) -> Option<Departure> {
-        let (due, key) = *self.departures.first()?;
+        let (due, key) = self.next_departure()?;
         self.age(now);
         if due > now || self.young >= room.max(1) {
             return None;
@@ -159,11 +164,17 @@ impl<T> Ledger<T> {
         Some(Departure { run: key, to, echo: Echo { id: self.id, seq: self.seq, token }, size })
     }
 
+    fn next_departure(&self) -> Option<(Duration, u64)> {
+        self.fresh.front().into_iter().chain(self.departures.first()).min().copied()
+    }
+
     /// Notes that it left.
     pub fn left(&mut self, departure: &Departure, now: Duration) {
         let Some(run) = self.runs.get_mut(&departure.run) else { return };
-        self.departures.remove(&(run.departs_at, departure.run));
         let at = run.requests.len();
+        if at > 0 {
+            self.departures.remove(&(run.departs_at, departure.run));
+        }
         let seq = departure.echo.seq;
         run.requests.push(Request { seq, sent_at: now, is_open: true, is_young: true });
         run.open += 1;
@@ -175,6 +186,16 @@ impl<T> Ledger<T> {
         if run.requests.len() < run.order.packets as usize {
             run.departs_at = now.saturating_add(run.order.interval);
             self.departures.insert((run.departs_at, departure.run));
+        }
+        if at == 0 {
+            self.fresh.pop_front();
+            self.pass_over_ended();
+        }
+    }
+
+    fn pass_over_ended(&mut self) {
+        while self.fresh.front().is_some_and(|(_, key)| !self.runs.contains_key(key)) {
+            self.fresh.pop_front();
         }
     }
 
@@ -227,6 +248,7 @@ impl<T> Ledger<T> {
             self.out.remove(&(run.order.to, request.seq));
         }
         self.young -= run.requests.iter().filter(|request| request.is_young).count();
+        self.pass_over_ended();
         Some((run.waiter, run.echoes))
     }
 
@@ -239,9 +261,9 @@ impl<T> Ledger<T> {
     /// When something is due next, where nothing is heard before.
     pub fn next_due(&self, room: usize) -> Option<Duration> {
         let end = self.ends.first().map(|(at, _)| *at);
-        let departure = self.departures.first().map(|(at, _)| match self.recent.front() {
-            Some((sent_at, ..)) if self.young >= room.max(1) => (*at).max(sent_at.saturating_add(YOUNG)),
-            _ => *at,
+        let departure = self.next_departure().map(|(at, _)| match self.recent.front() {
+            Some((sent_at, ..)) if self.young >= room.max(1) => at.max(sent_at.saturating_add(YOUNG)),
+            _ => at,
         });
         end.into_iter().chain(departure).min()
     }

@@ -171,6 +171,22 @@ fn no_more_leave_than_answers_have_room() {
 }
 
 #[test]
+fn those_whose_time_is_over_before_they_left_are_passed_over() {
+    let mut ledger = Ledger::new(ID, 0);
+    ledger.open(order(1), TOKEN, "first", ms(0));
+    ledger.open(Order { timeout: ms(5), ..order(1) }, TOKEN + 1, "hurried", ms(0));
+    ledger.open(order(1), TOKEN + 2, "last", ms(0));
+    assert_eq!(ledger.overdue(ms(5)).map(|(waiter, _)| waiter), Some("hurried"));
+    for (token, waiter) in [(TOKEN, "first"), (TOKEN + 2, "last")] {
+        let departure = ledger.departure(ms(6), 100).expect("it is due");
+        assert_eq!(departure.echo.token, token);
+        ledger.left(&departure, ms(6));
+        assert_eq!(ledger.hear(NODE, reply(departure.echo), ms(7)).map(|(waiter, _)| waiter), Some(waiter));
+    }
+    assert_eq!((ledger.departure(ms(8), 100), ledger.next_due(100)), (None, None));
+}
+
+#[test]
 fn what_is_closed_leaves_nothing_behind() {
     let (mut ledger, _) = sent(3);
     ledger.open(order(3), TOKEN, "second", ms(30));

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub use super::ledger::Order;
@@ -25,8 +26,8 @@ const BURST: usize = 64;
 const GULP: usize = 1024;
 /// How many runs may be under way per family; the next ones wait.
 const RUNS: usize = 32_768;
-/// How many runs may wait for the task.
-const WAITING: usize = 1024;
+/// How many runs may wait for the task; more than that wait for a place among them.
+const WAITING: usize = RUNS;
 /// The largest message, with its IP header.
 const LARGEST: usize = 1 << 16;
 /// How long to wait where the kernel has no room for a request.
@@ -73,7 +74,14 @@ impl Pinger {
     pub async fn ping(&self, order: Order) -> Result<Echoes, Trouble> {
         let token = self.token();
         let (waiter, result) = oneshot::channel();
-        self.orders().send(Asked { order, token, waiter }).await.map_err(|_| Trouble::Ended)?;
+        let asked = Asked { order, token, waiter };
+        match self.orders().try_send(asked) {
+            Ok(()) => {}
+            Err(TrySendError::Full(asked)) => {
+                Box::pin(self.orders().send(asked)).await.map_err(|_| Trouble::Ended)?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(Trouble::Ended),
+        }
         result.await.unwrap_or(Err(Trouble::Ended))
     }
 

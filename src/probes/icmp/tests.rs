@@ -40,6 +40,22 @@ fn all_answers_are_health() {
 }
 
 #[test]
+fn times_are_rounded_to_the_microsecond() {
+    let shown = |nanos| Millis(Duration::from_nanos(nanos)).to_string();
+    assert_eq!([0, 499, 500, 31_499, 999_999_499].map(shown), ["0.000", "0.000", "0.001", "0.031", "999.999"]);
+    assert_eq!(shown(1_234_567_890), "1234.568");
+}
+
+/// Thousands of them wait at once: what a run keeps meanwhile is copied and paid for by each.
+#[test]
+fn a_run_that_waits_takes_half_a_kilobyte_at_most() {
+    let target = crate::probes::testing::target("192.0.2.7");
+    let (prober, probe) = (crate::probes::Prober::default(), crate::config::checks::Probe::Icmp(Icmp::default()));
+    let bytes = size_of_val(&prober.run(&probe, &target, Duration::from_secs(1)));
+    assert!(bytes <= 512, "{bytes} bytes");
+}
+
+#[test]
 fn loss_counts_above_its_limit() {
     for (sent, answered, allowed, is_loss) in
         [(3, 2, 50, false), (3, 1, 50, true), (2, 1, 50, false), (2, 1, 49, true), (10, 9, 10, false), (10, 9, 9, true)]
