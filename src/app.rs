@@ -64,6 +64,7 @@ pub struct Options {
 
 /// Runs until a signal or a failure ends it. Logging is set up.
 pub fn serve(options: &Options) -> ExitCode {
+    store::set_aside();
     let loaded = match config::load_steady(&options.config_file, &options.overrides, None) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
