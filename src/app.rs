@@ -14,6 +14,7 @@ mod observe;
 mod read_only;
 mod upkeep;
 
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::watch::{Reload, ReloadError, Reloaded, Watch};
 use crate::config::{self, Config, Loaded, Mistake, Overrides, Storage};
+use crate::domain::Instance;
 use crate::engine::{Configured, Engine, Input};
 use crate::executors::Executors;
 use crate::http::server::listener::{Inherited, Listener};
@@ -37,7 +39,7 @@ use crate::store::{self, Appender, Opened, Opening, Restored, RoomWanted, StoreE
 use crate::telemetry::logs::SledAlarm;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::telemetry::service;
-use crate::writer::{self, Cause, Inlet, Unavailable, Writer};
+use crate::writer::{self, Cause, Unavailable, Writer};
 use checks::Probing;
 use effects::Hands;
 use end::{chain, failed, unusable};
@@ -113,6 +115,8 @@ struct Daemon {
     /// Of this process, whatever a later configuration says.
     storage: Storage,
     config: watch::Sender<Arc<Config>>,
+    /// Those of the first configuration, until they are handed over.
+    instances: Vec<Instance>,
     shared: Shared,
     restored: Option<Restored>,
     reload: Reload,
@@ -202,6 +206,7 @@ impl Daemon {
             config_file,
             storage,
             config,
+            instances: loaded.instances,
             shared,
             restored: opened.restored,
             reload,
@@ -245,7 +250,8 @@ impl Daemon {
         };
         // Before the loop: a borrow inside would last as long as the daemon, and no reload could replace it.
         let first = self.config.borrow().clone();
-        let begun = begin(&self.shared.inlet, self.restored.take(), &first);
+        let instances = mem::take(&mut self.instances);
+        let begun = begin(&self.hands, self.restored.take(), &first, instances);
         self.sled.hush();
         let commits = tokio::spawn(live::commits_must_end(self.shared.reader.clone()));
         let code = live.run(&mut tasks, begun).await;
@@ -273,21 +279,25 @@ impl Daemon {
     }
 }
 
-fn configured(config: &Config) -> Input {
-    Input::Configured(Box::new(Configured {
-        settings: Arc::clone(&config.settings),
-        clusters: config.clusters.clone(),
-        instances: config.instances.clone(),
-    }))
+fn configured(config: &Config, instances: Vec<Instance>) -> Input {
+    let (settings, clusters) = (Arc::clone(&config.settings), config.clusters.clone());
+    Input::Configured(Box::new(Configured { settings, clusters, instances }))
 }
 
 /// The first inputs: that the store was restored, if it was; what exists and by which rules; and what was pending when the
 /// last process ended. They wait for room on the disk. An error only where the writer is gone, whose own end says why.
-async fn begin(inlet: &Inlet, restored: Option<Restored>, config: &Config) -> Result<(), Unavailable> {
+async fn begin(
+    hands: &Hands,
+    restored: Option<Restored>,
+    config: &Config,
+    instances: Vec<Instance>,
+) -> Result<(), Unavailable> {
+    hands.probing.follow(checks::plan(config, &instances)).await;
+    let inlet = &hands.inlet;
     if let Some(Restored { epoch, why }) = restored {
         inlet.report(Cause::system(), Input::Restored { epoch, why }).await?;
     }
-    inlet.report(Cause::system(), configured(config)).await?;
+    inlet.report(Cause::system(), configured(config, instances)).await?;
     inlet.report(Cause::system(), Input::Started).await?;
     Ok(())
 }

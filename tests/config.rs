@@ -86,8 +86,8 @@ fn every_shipped_file_loads_without_a_warning() {
     assert_eq!(config.server.listen, ["127.0.0.1:9720".parse::<Listen>().unwrap()]);
     let defaults = Storage { path: shipped("../data"), ..Storage::default() };
     assert_eq!((config.storage, config.settings.retention), (defaults, Retention::default()));
-    assert_eq!(config.instances.len(), 8);
-    let seventh = config.instances.iter().find(|instance| instance.id.as_str() == "i-7").unwrap();
+    assert_eq!((config.instance_count, loaded.instances.len()), (8, 8));
+    let seventh = loaded.instances.iter().find(|instance| instance.id.as_str() == "i-7").unwrap();
     assert_eq!((seventh.name.as_str(), seventh.host_id.as_str()), ("gpu-node-7", "h-0042"));
     assert_eq!(seventh.domains["leaf"], "leaf-3");
     let driver = config.drivers.values().next().unwrap();

@@ -18,7 +18,7 @@ use remedyd::store::journal::record::RecordedCause;
 use remedyd::store::journal::{Draft, Journal, SEGMENT_BYTES};
 use remedyd::store::{Entry, encode};
 use remedyd::writer::TURN_ALERTS;
-use world::{NODES, Said, World, body, config, read, source};
+use world::{NODES, Said, World, body, load, read, source};
 
 criterion_group! {
     name = parts;
@@ -50,9 +50,9 @@ fn parsing(criterion: &mut Criterion) {
 
 /// An alert's labels to its instance among 10,000, or to the reason why there is none.
 fn joining(criterion: &mut Criterion) {
-    let config = config();
-    let world = World::new(&config);
-    let (memory, source) = (world.engine.memory(), &config.settings.sources[&source()]);
+    let loaded = load();
+    let world = World::new(&loaded);
+    let (memory, source) = (world.engine.memory(), &loaded.config.settings.sources[&source()]);
     assert_eq!(memory.instances().len(), NODES);
     let known: Vec<Labels> = (0..1_000).map(|node| labels(&body([fires(node * (NODES / 1_000))]))).collect();
     let unknown = [labels(&body([fires(NODES)]))];
@@ -70,8 +70,8 @@ fn labels(body: &[u8]) -> Labels {
 
 /// The rules that ship over one alert: one that a rule names and its code decides, and one that none knows.
 fn matching(criterion: &mut Criterion) {
-    let config = config();
-    let mut world = World::new(&config);
+    let loaded = load();
+    let mut world = World::new(&loaded);
     world.fall_sick(0..1);
     let memory = world.engine.memory();
     let known = memory.alerts().values().next().expect("it fell sick");
@@ -81,9 +81,9 @@ fn matching(criterion: &mut Criterion) {
     unknown.labels = Labels::from_pairs(labels);
     let mut group = criterion.benchmark_group("match");
     for (name, alert, wants) in [("one rule", known, 1), ("no rule", &unknown, 0)] {
-        assert_eq!(judge(&config.settings, instance, alert).count(), wants);
+        assert_eq!(judge(&loaded.config.settings, instance, alert).count(), wants);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| judge(&config.settings, instance, black_box(alert)).count());
+            bencher.iter(|| judge(&loaded.config.settings, instance, black_box(alert)).count());
         });
     }
 }
@@ -126,21 +126,21 @@ fn stepping_again(group: &mut BenchmarkGroup<'_, WallTime>, world: &mut World, h
 
 /// The engine's step for a delivery of one alert, while all nodes are sick; for a new one, while more and more are.
 fn stepping(criterion: &mut Criterion) {
-    let config = config();
-    let mut world = World::new(&config);
+    let loaded = load();
+    let mut world = World::new(&loaded);
     world.fall_sick(0..NODES);
     assert_eq!((world.engine.memory().alerts().len(), world.engine.memory().remediations().len()), (NODES, NODES));
     let mut group = criterion.benchmark_group("step");
     stepping_again(&mut group, &mut world, "");
     world.engine = world.engine.with_open_rows(0);
     stepping_again(&mut group, &mut world, ", rows packed");
-    let (mut world, mut node) = (World::new(&config), 0);
+    let (mut world, mut node) = (World::new(&loaded), 0);
     group.bench_function("new, a proposal opens", |bencher| {
         bencher.iter_custom(|turns| {
             let mut sum = Duration::ZERO;
             for _ in 0..turns {
                 if node == NODES {
-                    (world, node) = (World::new(&config), 0);
+                    (world, node) = (World::new(&loaded), 0);
                 }
                 let said = Said { node, started_at: world.now(), ended_at: None };
                 let (step, took) = world.step(Input::Delivered(read(&body([said]))));
@@ -155,7 +155,7 @@ fn stepping(criterion: &mut Criterion) {
 
 /// What the first alert of a node changes: its own row, and those of the proposal that it opens.
 fn opening(node: usize) -> Vec<Change> {
-    let mut world = World::new(&config());
+    let mut world = World::new(&load());
     let said = Said { node, started_at: world.now(), ended_at: None };
     world.step(Input::Delivered(read(&body([said])))).0.changes
 }
@@ -176,7 +176,7 @@ fn encoding(criterion: &mut Criterion) {
 
 /// A turn of 256 alerts: sealed and written, without waiting for the disk and with it.
 fn appending(criterion: &mut Criterion) {
-    let mut world = World::new(&config());
+    let mut world = World::new(&load());
     let started_at = world.now();
     let message = (0..TURN_ALERTS).map(|node| Said { node, started_at, ended_at: None });
     let (step, _) = world.step(Input::Delivered(read(&body(message))));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use remedyd::clock::Stopwatch;
-use remedyd::config::{self, Config, Overrides};
+use remedyd::config::{self, Loaded, Overrides};
 use remedyd::domain::{Episode, Identity, SourceId, Timestamp};
 use remedyd::engine::{Change, Configured, Delivery, Engine, Input, Past, PastKey, Step};
 use remedyd::http::webhook_body::{Item, parse};
@@ -72,7 +72,7 @@ pub fn source() -> SourceId {
 }
 
 /// The configuration: every node, its driver, and the rules that ship.
-pub fn config() -> Config {
+pub fn load() -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules.d/*.toml");
     let main = format!(
@@ -92,7 +92,7 @@ pub fn config() -> Config {
     }
     std::fs::write(folder.path().join("remedyd.toml"), main).unwrap();
     std::fs::write(folder.path().join("fleet.toml"), fleet).unwrap();
-    config::load(&folder.path().join("remedyd.toml"), &Overrides::default()).expect("it is right").config
+    config::load(&folder.path().join("remedyd.toml"), &Overrides::default()).expect("it is right")
 }
 
 /// An engine, its time, and what a store would hold of the alerts that ended.
@@ -104,11 +104,11 @@ pub struct World {
 
 impl World {
     /// The fleet without an alert.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(Loaded { config, instances, .. }: &Loaded) -> Self {
         let now = Timestamp::from_micros(1_790_000_000_000_000);
         let mut world = Self { engine: Engine::new([], 1), now, closed: BTreeMap::new() };
         let (settings, clusters) = (config.settings.clone(), config.clusters.clone());
-        let configured = Configured { settings, clusters, instances: config.instances.clone() };
+        let configured = Configured { settings, clusters, instances: instances.clone() };
         world.step(Input::Configured(Box::new(configured)));
         world.step(Input::Started);
         world

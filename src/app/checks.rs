@@ -1,4 +1,4 @@
-//! Active checks: has the prober follow the configuration, reports what runs come to, and has some run on demand.
+//! Active checks: says what the configuration wants run, reports what runs come to, and has some run on demand.
 //!
 //! Runs are reported in batches, as many as came while the batch before was on its way to disk. Where nothing is taken for
 //! long, only the last run of each check and instance is kept, and what is given up is counted.
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::effects::Hands;
 use crate::config::Config;
-use crate::domain::{CheckId, InstanceId, Probed, RunId};
+use crate::domain::{CheckId, Instance, InstanceId, Probed, RunId};
 use crate::engine::{Input, Reply};
 use crate::http::ProbeRefusal;
 use crate::probes::board::Planned;
@@ -58,9 +58,10 @@ impl Probing {
         answer.await.unwrap_or(Err(NoRun::Stopping))
     }
 
-    async fn plan(&self, config: &Config) {
+    /// Has the prober follow a plan, from when it runs.
+    pub async fn follow(&self, (plan, at_once): (Plan, usize)) {
         // Its end is the daemon's.
-        let _ = self.0.send(Order::Plan(plan(config), config.checks_limits.concurrency)).await;
+        let _ = self.0.send(Order::Plan(plan, at_once)).await;
     }
 }
 
@@ -89,20 +90,19 @@ pub async fn run_now(
     }
 }
 
-/// What the configuration wants run: every check with the instances that it selects.
-fn plan(config: &Config) -> Plan {
-    let targets: Vec<Arc<Target>> = config.instances.iter().map(Target::of).map(Arc::new).collect();
+/// What a configuration wants run: every check with those of the instances that it selects; and how many runs at once.
+pub fn plan(config: &Config, instances: &[Instance]) -> (Plan, usize) {
+    let targets: Vec<Arc<Target>> = instances.iter().map(Target::of).map(Arc::new).collect();
     let checks = config.checks.iter().filter_map(|(id, check)| Some((id, check, config.settings.checks.get(id)?)));
-    checks
-        .map(|(id, check, policy)| {
-            let planned = Planned { id: id.clone(), check: check.clone(), failures_before: policy.failures_before };
-            let selected = config.instances.iter().zip(&targets).filter(|(instance, _)| policy.selects(instance));
-            (Arc::new(planned), selected.map(|(_, target)| Arc::clone(target)).collect())
-        })
-        .collect()
+    let plan = checks.map(|(id, check, policy)| {
+        let planned = Planned { id: id.clone(), check: check.clone(), failures_before: policy.failures_before };
+        let selected = instances.iter().zip(&targets).filter(|(instance, _)| policy.selects(instance));
+        (Arc::new(planned), selected.map(|(_, target)| Arc::clone(target)).collect())
+    });
+    (plan.collect(), config.checks_limits.concurrency)
 }
 
-/// Runs what the configuration in force says, until the daemon ends.
+/// Runs what is planned and asked for, from when the daemon takes anything until it ends.
 pub async fn follow(hands: Arc<Hands>, orders: mpsc::Receiver<Order>) {
     let reports =
         Arc::new(Reports { metrics: Arc::clone(&hands.metrics), runs: Mutex::default(), came: Notify::new() });
@@ -113,19 +113,13 @@ pub async fn follow(hands: Arc<Hands>, orders: mpsc::Receiver<Order>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(runner::run(Arc::new(Prober::default()), Arc::clone(&hands.clock), watcher, orders));
     tasks.spawn(report(Arc::clone(&hands), reports));
-    let mut config = hands.config.clone();
-    loop {
-        let wanted = config.borrow_and_update().clone();
-        hands.probing.plan(&wanted).await;
-        tokio::select! {
-            changed = config.changed() => if changed.is_err() {
-                // The daemon is going.
-                return std::future::pending().await;
-            },
-            // Neither of them ends by itself; its panic is ours.
-            Some(Err(error)) = tasks.join_next() => std::panic::resume_unwind(error.into_panic()),
+    // Neither of them ends before the daemon; its panic is ours.
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            std::panic::resume_unwind(error.into_panic());
         }
     }
+    std::future::pending().await
 }
 
 /// Hands runs over to the writer, until the daemon ends.

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::effects::Hands;
 use super::end::{failed, store_failed, writer_ended};
 use super::listeners::exposed;
-use super::{configured, known, warn_about};
+use super::{checks, configured, known, warn_about};
 use crate::config::watch::{Reload, Reloaded};
 use crate::config::{Config, Listen, Loaded, Mistake, Storage};
 use crate::http::Shared;
@@ -226,10 +226,12 @@ impl Live<'_> {
         self.hands.executors.replace_drivers(next.drivers.clone());
         self.hands.notices.replace_receivers(next.receivers.clone());
         self.config.send_replace(Arc::clone(&next));
-        match self.shared.inlet.submit(Cause::system(), configured(&next)).await {
+        let plan = checks::plan(&next, &loaded.instances);
+        match self.shared.inlet.submit(Cause::system(), configured(&next, loaded.instances)).await {
             Ok(_) => {
+                self.hands.probing.follow(plan).await;
                 self.shared.metrics.configured(known(&next), &next.digest, self.hands.clock.now());
-                info!(rules = next.settings.rules.len(), instances = next.instances.len(), "took a new configuration");
+                info!(rules = next.settings.rules.len(), instances = next.instance_count, "took a new configuration");
                 Ok(())
             }
             Err(why) => {

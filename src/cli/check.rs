@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::checks;
 use crate::clock::wall_clock;
-use crate::config::{Config, Driver, Overrides, load, show_duration, show_size};
+use crate::config::{Driver, Loaded, Overrides, load, show_duration, show_size};
 use crate::domain::Instance;
 use crate::engine::settings::Enforce;
 use crate::probes::icmp::may_ping;
@@ -33,7 +33,7 @@ pub fn check(
             .warnings
             .iter()
             .try_for_each(|warning| writeln!(err, "warning: {warning}"))
-            .and_then(|()| answer(path, &loaded.config, instance, out, err)),
+            .and_then(|()| answer(path, &loaded, instance, out, err)),
         Err(mistakes) => mistakes.iter().try_for_each(|mistake| writeln!(err, "{mistake}")).map(|()| MISTAKES),
     };
     said.unwrap_or(UNPRINTED)
@@ -41,24 +41,25 @@ pub fn check(
 
 fn answer(
     path: &Path,
-    config: &Config,
+    loaded: &Loaded,
     instance: Option<&str>,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<u8> {
-    let explain = |only: Option<&Instance>, out: &mut _| checks::explain(config, only, wall_clock(), may_ping(), out);
+    let explain = |only: Option<&Instance>, out: &mut _| checks::explain(loaded, only, wall_clock(), may_ping(), out);
     let Some(named) = instance else {
-        summarise(path, config, out)?;
+        summarise(path, loaded, out)?;
         explain(None, out)?;
         return Ok(0);
     };
-    match config.instances.iter().find(|one| one.id.as_str() == named || one.name == named) {
+    match loaded.instances.iter().find(|one| one.id.as_str() == named || one.name == named) {
         Some(one) => explain(Some(one), out).map(|()| 0),
         None => writeln!(err, "the inventory knows no instance `{named}`").map(|()| UNKNOWN),
     }
 }
 
-fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<()> {
+fn summarise(path: &Path, loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let config = &loaded.config;
     writeln!(out, "{}: no mistakes", path.display())?;
     let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     let who = match &config.tokens {
@@ -74,7 +75,7 @@ fn summarise(path: &Path, config: &Config, out: &mut impl Write) -> io::Result<(
         writeln!(out, "source {source}: {urls}")?;
     }
     for cluster in &config.clusters {
-        let instances = config.instances.iter().filter(|instance| instance.cluster_id == cluster.id).count();
+        let instances = loaded.instances.iter().filter(|instance| instance.cluster_id == cluster.id).count();
         let policy = config.settings.clusters.get(&cluster.id);
         let driver = policy.and_then(|policy| config.drivers.get(&policy.act).map(|driver| (&policy.act, driver)));
         let acts =

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::config::checks::{Check, Probe, Schedule, coverage, findings};
-use crate::config::{Config, show_duration};
+use crate::config::{Config, Loaded, show_duration};
 use crate::domain::{CheckId, ClusterId, Instance, Timestamp};
 use crate::engine::settings::{CheckPolicy, Enforce, Rule};
 
@@ -18,12 +18,13 @@ const NEXT: usize = 3;
 /// # Errors
 /// `out` takes nothing.
 pub(super) fn explain(
-    config: &Config,
+    loaded: &Loaded,
     only: Option<&Instance>,
     now: Timestamp,
     may_ping: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
+    let config = &loaded.config;
     let mut runs_per_second = 0.0;
     let mut shown = 0;
     for (id, check) in &*config.checks {
@@ -33,7 +34,7 @@ pub(super) fn explain(
         }
         shown += 1;
         let own = only.map(std::slice::from_ref);
-        let instances = own.unwrap_or(&config.instances);
+        let instances = own.unwrap_or(&loaded.instances);
         runs_per_second += explain_one(config, (id, check, policy), instances, now, out)?;
         if matches!(check.probe, Probe::Icmp(_)) && !may_ping {
             writeln!(
@@ -202,10 +203,10 @@ enforce = "off"
             fs::write(dir.path().join(name), text).unwrap();
         }
         let loaded = load(&dir.path().join("remedyd.toml"), &Overrides::default()).unwrap();
-        let only = only.map(|id| loaded.config.instances.iter().find(|one| one.id.as_str() == id).unwrap());
+        let only = only.map(|id| loaded.instances.iter().find(|one| one.id.as_str() == id).unwrap());
         let now = Timestamp::parse("2026-03-28T12:00:00Z").unwrap();
         let mut out = Vec::new();
-        explain(&loaded.config, only, now, false, &mut out).unwrap();
+        explain(&loaded, only, now, false, &mut out).unwrap();
         let folder = format!("{}/", dir.path().display());
         let warnings = loaded.warnings.iter().map(|warning| warning.to_string().replace(&folder, "")).collect();
         (warnings, String::from_utf8(out).unwrap())

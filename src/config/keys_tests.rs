@@ -164,7 +164,7 @@ fn loaded(key: &Key, value: Option<&str>) -> Result<String, Vec<Mistake>> {
     let loaded = load(&folder.path().join("remedyd.toml"), &Overrides::default())?;
     let config = super::super::Config { digest: String::new(), watched: BTreeSet::new(), ..loaded.config };
     // The folder is another each time.
-    Ok(format!("{config:?}").replace(folder.path().to_str().unwrap(), "FOLDER"))
+    Ok(format!("{config:?} {:?}", loaded.instances).replace(folder.path().to_str().unwrap(), "FOLDER"))
 }
 
 /// The parts of a dotted path; a part in quotes may hold dots.

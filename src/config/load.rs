@@ -38,6 +38,8 @@ pub struct Overrides {
 pub struct Loaded {
     /// What it says.
     pub config: Config,
+    /// Every instance that its files describe, in order of their ids. Apart, since a daemon hands them over and keeps the rest.
+    pub instances: Vec<Instance>,
     /// What is legal but probably not meant.
     pub warnings: Vec<Mistake>,
 }
@@ -144,8 +146,8 @@ fn read_all(
     let loaded = mistakes.into_result().and_then(|warnings| {
         let (digest, watched) = files.finish();
         // Without the main file there was a mistake, and this line is not reached.
-        let config = config.ok_or_else(Vec::new)?;
-        Ok(Loaded { config: Config { digest, watched, ..config }, warnings })
+        let (config, instances) = config.ok_or_else(Vec::new)?;
+        Ok(Loaded { config: Config { digest, watched, ..config }, instances, warnings })
     });
     (loaded, files)
 }
@@ -164,7 +166,13 @@ struct Text {
 }
 
 impl Loader<'_> {
-    fn read(&mut self, path: &Path, text: &str, overrides: &Overrides, credentials: Option<&Path>) -> Config {
+    fn read(
+        &mut self,
+        path: &Path,
+        text: &str,
+        overrides: &Overrides,
+        credentials: Option<&Path>,
+    ) -> (Config, Vec<Instance>) {
         let doc = Document::new(path, text, self.mistakes);
         let tree = doc.parse();
         let main = MainFile::read(Table::root(&doc, &tree), &self.base, overrides.storage_path.as_deref());
@@ -201,7 +209,7 @@ impl Loader<'_> {
             retention: main.retention,
         };
         coverage::warn(&main.check_places, &settings, &instances);
-        Config {
+        let config = Config {
             server,
             // Absent only together with a mistake.
             storage: main.storage,
@@ -214,10 +222,11 @@ impl Loader<'_> {
             checks_limits: main.checks_limits,
             settings: Arc::new(settings),
             clusters: main.clusters,
-            instances,
+            instance_count: instances.len(),
             watched: BTreeSet::new(),
             digest: String::new(),
-        }
+        };
+        (config, instances)
     }
 
     /// Every file that the patterns stand for, each once, in order.

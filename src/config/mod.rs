@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{CheckId, Cluster, DiscoveryId, DriverId, Instance, Mode, NoticeId, SourceId};
+use crate::domain::{CheckId, Cluster, DiscoveryId, DriverId, Mode, NoticeId, SourceId};
 use crate::engine::Settings;
 use crate::inventory::http_sd::HttpSd;
 
@@ -69,8 +69,8 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// Every cluster.
     pub clusters: Vec<Cluster>,
-    /// Every instance that files describe.
-    pub instances: Vec<Instance>,
+    /// How many instances its files describe; they themselves are [`Loaded::instances`].
+    pub instance_count: usize,
     /// Folders whose change means that the configuration is to be read again.
     pub watched: BTreeSet<PathBuf>,
     /// SHA-256 over every file that was read, in hex: tells whether anything changed.

@@ -257,7 +257,7 @@ impl Configuration {
             drivers: config.drivers.iter().map(|(id, driver)| (text(id), DriverShown::new(driver))).collect(),
             notices: config.receivers.iter().map(|(id, url)| (text(id), host(url))).collect(),
             rules: settings.rules.iter().map(|(id, rule)| (text(id), RuleShown::new(rule))).collect(),
-            instances: config.instances.len(),
+            instances: config.instance_count,
         }
     }
 }

@@ -248,7 +248,7 @@ fn configured(sources: &[&str], tokens: Option<Tokens>) -> Config {
         checks_limits: Default::default(),
         settings: Arc::new(Settings { sources, ..Settings::default() }),
         clusters: vec![cluster("c-1"), cluster("c-2")],
-        instances: vec![instance()],
+        instance_count: 1,
         watched: Default::default(),
         digest: String::new(),
     }

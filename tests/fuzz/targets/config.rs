@@ -35,10 +35,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let main = folder.join(FILES[0].0);
     let read = load(&main, &Overrides::default());
     match &read {
-        Ok(Loaded { config, warnings }) => {
+        Ok(Loaded { config, instances, warnings }) => {
             warnings.iter().for_each(|warning| inside(&main, warning));
-            let again = load(&main, &Overrides::default()).expect("the same files are right again").config;
-            assert_eq!(format!("{config:?}"), format!("{again:?}"), "the same files mean something else");
+            let again = load(&main, &Overrides::default()).expect("the same files are right again");
+            let (first, second) = (format!("{config:?} {instances:?}"), format!("{:?} {:?}", again.config, again.instances));
+            assert_eq!(first, second, "the same files mean something else");
             assert!(!config.storage.path.as_os_str().is_empty(), "no storage path, and no mistake");
             let local = config.server.listen.iter().all(|place| place.is_local());
             assert!(local || config.tokens.as_ref().is_some_and(|tokens| !tokens.is_empty()), "open to everybody");

@@ -32,12 +32,12 @@ struct Stored {
 }
 
 static STORED: LazyLock<Stored> = LazyLock::new(|| {
-    let config = shipped();
-    let mut site = Site::new(&config);
+    let loaded = shipped();
+    let mut site = Site::new(&loaded);
     for body in MESSAGES {
         deliver(&mut site, 2, read(body).expect("it can be read"));
     }
-    for (second, instance) in (4..).zip(config.instances.iter().cycle().take(24)) {
+    for (second, instance) in (4..).zip(loaded.instances.iter().cycle().take(24)) {
         let (cluster_id, instance_id) = (instance.cluster_id.clone(), instance.id.clone());
         let alias = Some(format!("n-{second}"));
         let create = Command::Create {

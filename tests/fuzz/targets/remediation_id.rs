@@ -5,13 +5,13 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use remedyd::config::Config;
+use remedyd::config::Loaded;
 use remedyd::domain::{Mode, Principal, RemediationId, State};
 use remedyd::engine::{Command, Input, Refusal, Reply, Selector};
 use remedyd::http::query::Query;
 use remedyd_fuzz::{Site, shipped};
 
-static CONFIG: LazyLock<Config> = LazyLock::new(shipped);
+static LOADED: LazyLock<Loaded> = LazyLock::new(shipped);
 
 fuzz_target!(|text: &str| {
     if let Some(id) = RemediationId::parse(text) {
@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
 });
 
 fn create(alias: &str) {
-    let mut site = Site::new(&CONFIG);
+    let mut site = Site::new(&LOADED);
     let is_name = (1..=128).contains(&alias.len())
         && alias.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     let first = match ask(&mut site, 2, wanted(alias, 0)) {
@@ -40,7 +40,7 @@ fn create(alias: &str) {
     let other = ask(&mut site, 3, wanted(alias, 1));
     assert!(matches!(other, Reply::Refused(Refusal::AliasTaken { id, .. }) if id == first.id), "{other:?}");
     let selector = |cluster: bool, name: &str| Selector {
-        cluster_id: cluster.then(|| CONFIG.clusters[0].id.clone()),
+        cluster_id: cluster.then(|| LOADED.config.clusters[0].id.clone()),
         instance_id: None,
         remediation: name.to_owned(),
     };
@@ -60,7 +60,7 @@ fn create(alias: &str) {
 }
 
 fn wanted(alias: &str, instance: usize) -> Command {
-    let instance = &CONFIG.instances[instance];
+    let instance = &LOADED.instances[instance];
     Command::Create {
         cluster_id: instance.cluster_id.clone(),
         instance_id: instance.id.clone(),

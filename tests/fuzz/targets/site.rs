@@ -6,7 +6,7 @@ mod rows;
 
 use std::path::Path;
 
-use remedyd::config::{self, Config, Overrides};
+use remedyd::config::{self, Loaded, Overrides};
 use remedyd::domain::{SourceId, Timestamp};
 use remedyd::engine::{Configured, Delivery, Engine, Input, Reply};
 use remedyd::http::webhook_body::{Item, parse};
@@ -20,9 +20,9 @@ pub struct Site {
 }
 
 /// The configuration that ships.
-pub fn shipped() -> Config {
+pub fn shipped() -> Loaded {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/remedyd.toml");
-    config::load(&file, &Overrides::default()).expect("what ships is right").config
+    config::load(&file, &Overrides::default()).expect("what ships is right")
 }
 
 /// Inside the years in which the wire's own times lie.
@@ -53,10 +53,10 @@ pub fn deliver(site: &mut Site, second: i64, delivery: Delivery) -> u64 {
 
 impl Site {
     /// A site with `config`, in the first second.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(Loaded { config, instances, .. }: &Loaded) -> Self {
         let mut site = Self { engine: Engine::new([], 1), second: 1, rows: Rows::default() };
         let (settings, clusters) = (config.settings.clone(), config.clusters.clone());
-        let configured = Configured { settings, clusters, instances: config.instances.clone() };
+        let configured = Configured { settings, clusters, instances: instances.clone() };
         site.step(1, Input::Configured(Box::new(configured)));
         site.step(1, Input::Started);
         site

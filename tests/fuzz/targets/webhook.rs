@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use remedyd::config::Config;
+use remedyd::config::Loaded;
 use remedyd::domain::Identity;
 use remedyd_fuzz::{Site, deliver, read, shipped};
 
-static CONFIG: LazyLock<Config> = LazyLock::new(shipped);
+static LOADED: LazyLock<Loaded> = LazyLock::new(shipped);
 
 fuzz_target!(|body: &[u8]| -> Corpus {
     let Some(delivery) = read(body) else { return Corpus::Keep };
     let received = (delivery.reports.len() + delivery.dead.len()) as u64;
-    let mut site = Site::new(&CONFIG);
+    let mut site = Site::new(&LOADED);
     assert_eq!(deliver(&mut site, 2, delivery.clone()), received, "an alert was lost or counted twice");
     let open = open(&site);
     assert!(site.would_start_alike(), "memory is not the fold of the rows");
