@@ -64,7 +64,9 @@ fn judge(spec: &Icmp, to: IpAddr, timeout: Duration, result: Result<Echoes, Trou
     let answered = echoes.rtts.len();
     let lost = sent.saturating_sub(answered);
     let loss = lost as f64 / sent as f64;
-    let mut evidence = format!("{answered} of {sent} echo requests to {to} answered");
+    // Room for all of it at once.
+    let mut evidence = String::with_capacity(128);
+    let _ = write!(evidence, "{answered} of {sent} echo requests to {to} answered");
     let observation = if answered == 0 {
         let waited = format!("no answer within {timeout:?}");
         let finding = match &echoes.unreachable {
