@@ -292,6 +292,7 @@ async fn begin(
     config: &Config,
     instances: Vec<Instance>,
 ) -> Result<(), Unavailable> {
+    // First in line: no effect is out yet that could ask for a run, and nobody takes orders before the door opens.
     hands.probing.follow(checks::plan(config, &instances)).await;
     let inlet = &hands.inlet;
     if let Some(Restored { epoch, why }) = restored {

@@ -229,6 +229,8 @@ impl Live<'_> {
         let plan = checks::plan(&next, &loaded.instances);
         match self.shared.inlet.submit(Cause::system(), configured(&next, loaded.instances)).await {
             Ok(_) => {
+                // Not before: what the engine refuses must not be run. A look that this very turn wanted may still run by the
+                // plan before; a machine that was replaced shows by its generation.
                 self.hands.probing.follow(plan).await;
                 self.shared.metrics.configured(known(&next), &next.digest, self.hands.clock.now());
                 info!(rules = next.settings.rules.len(), instances = next.instance_count, "took a new configuration");

@@ -52,6 +52,40 @@ fn a_node_that_stops_answering_is_proposed_with_its_run_and_resolves_when_it_ans
 }
 
 #[test]
+fn a_reload_says_whom_to_look_at() {
+    const INVENTORY: &str = "config/inventory.d/train-a.toml";
+    let (site, nodes) = fleet(2);
+    let both = site.read(INVENTORY);
+    let (first, second) = both.split_at(both.find("[instances.i-1]").unwrap());
+    site.write(INVENTORY, first);
+    let daemon = start(&site, &nodes[..1]);
+    let planned = || daemon.metric("remedyd_checks_planned");
+    assert_eq!(planned(), Some(1.0));
+
+    site.write(INVENTORY, &both);
+    wait_well(&daemon, 2);
+    assert_eq!(planned(), Some(2.0));
+
+    // What is not taken changes nothing.
+    site.write(INVENTORY, &format!("{second}\nhammer = 1\n"));
+    daemon.wait("the reload is refused", || match daemon.metric("remedyd_config_last_reload_successful") {
+        Some(0.0) => Ok(()),
+        is => Err(format!("{is:?}")),
+    });
+    wait_runs(&daemon, "ssh", "pass", 2);
+    assert_eq!(planned(), Some(2.0));
+
+    site.write(INVENTORY, second);
+    daemon.wait("one node is looked at", || match planned() {
+        Some(1.0) => Ok(()),
+        is => Err(format!("{is:?}")),
+    });
+    wait_runs(&daemon, "ssh", "pass", 2);
+    wait_well(&daemon, 1);
+    daemon.stop();
+}
+
+#[test]
 fn a_daemon_that_is_killed_in_the_middle_goes_on_where_it_was() {
     let (site, mut nodes) = fleet(3);
     let daemon = start(&site, &nodes);
