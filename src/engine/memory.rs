@@ -47,7 +47,7 @@ pub struct Memory {
     live_on_host: BTreeMap<HostId, Few<RemediationId>>,
     live_on: BTreeMap<InstanceId, Few<RemediationId>>,
     places_taken: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
-    /// Those that a person wants done and that have not begun.
+    /// Those that are PENDING: wanted by a person or a rule, and not begun.
     to_start: BTreeMap<ClusterId, BTreeSet<RemediationId>>,
     linked: BTreeMap<Identity, Few<RemediationId>>,
     holds: BTreeMap<HoldId, Hold>,
@@ -78,6 +78,13 @@ impl Memory {
         self.alerts.make_room();
         self.remediations.make_room();
         self.nodes.make_room();
+    }
+
+    /// How many of them lie open.
+    #[cfg(test)]
+    pub(super) fn open_rows(&self) -> usize {
+        let (instances, alerts) = (self.instances.open_rows(), self.alerts.open_rows());
+        instances + alerts + self.remediations.open_rows() + self.nodes.open_rows()
     }
 
     /// Takes over one row. A row that is no longer live leaves.

@@ -61,7 +61,7 @@ pub use turn::{Decision, Made};
 
 use health::Asker;
 
-use crate::domain::{ClusterId, EffectId, Probed, Record, RemediationId, Timestamp};
+use crate::domain::{ClusterId, EffectId, Probed, RemediationId, Timestamp};
 
 /// The principal of everything that the engine does by itself.
 pub const SYSTEM: &str = "remedyd";
@@ -84,18 +84,32 @@ pub struct Engine {
     /// Nothing until the first [`Input::Configured`]: without rules, drivers and times nothing can be decided.
     settings: Option<Arc<Settings>>,
     ids: IdSource,
-    /// Effects that an earlier process left pending; what this one wanted is on its way and is not asked for again.
-    inherited: BTreeSet<EffectId>,
+    inherited: Inherited,
+}
+
+/// What an earlier process left under way.
+#[derive(Default)]
+struct Inherited {
+    /// Effects that are pending; what this process wanted is on its way and is not asked for again.
+    effects: BTreeSet<EffectId>,
+    /// The remediations that wait for an effect.
+    waiting: BTreeSet<RemediationId>,
 }
 
 impl Engine {
     /// An engine that remembers `live`, the fold of what is on disk. `seed` makes its ids.
     pub fn new<'a>(live: impl IntoIterator<Item = &'a Change>, seed: u64) -> Self {
-        let mut memory = Memory::default();
+        let (mut memory, mut waiting) = (Memory::default(), BTreeSet::new());
         for change in live {
             memory.apply(change);
+            // Here each row is open; later most are packed.
+            if let Change::Remediation(row) = change
+                && row.awaits.is_some()
+            {
+                waiting.insert(row.id);
+            }
         }
-        let inherited = memory.pending().keys().copied().collect();
+        let inherited = Inherited { effects: memory.pending().keys().copied().collect(), waiting };
         Self { memory, settings: None, ids: IdSource::new(seed), inherited }
     }
 
@@ -169,7 +183,7 @@ impl Engine {
     }
 }
 
-fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut BTreeSet<EffectId>) -> Reply {
+fn take(turn: &mut Turn<'_>, input: Input, inherited: &mut Inherited) -> Reply {
     match input {
         Input::Restored { epoch, why } => execution::disable(turn, epoch, why),
         Input::Configured(configured) => configured::take(turn, *configured),
@@ -237,8 +251,9 @@ fn settled(turn: &mut Turn<'_>, effect_id: EffectId) -> Option<EffectKind> {
 
 /// Asks again for everything that was pending. A call may or may not have left the last process, so it becomes a question.
 /// What waits for an effect of which there is no row, as no commit of ours leaves it, does not wait for ever.
-fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
-    let pending: Vec<Effect> = inherited.iter().filter_map(|id| turn.memory().pending().get(id).cloned()).collect();
+fn restart(turn: &mut Turn<'_>, inherited: &Inherited) {
+    let pending: Vec<Effect> =
+        inherited.effects.iter().filter_map(|id| turn.memory().pending().get(id).cloned()).collect();
     for effect in pending {
         match &effect.kind {
             EffectKind::Call(call) => {
@@ -250,13 +265,11 @@ fn restart(turn: &mut Turn<'_>, inherited: &BTreeSet<EffectId>) {
             EffectKind::Look(_) | EffectKind::Notify(_) => turn.want_again(effect),
         }
     }
-    let is_lost = |record: &&Record| {
-        record.remediation.awaits.is_some_and(|effect| !turn.memory().pending().contains_key(&effect))
-    };
-    let lost: Vec<RemediationId> =
-        turn.memory().remediations().values().filter(is_lost).map(|record| record.remediation.id).collect();
-    for id in lost {
-        plan::lost(turn, id);
+    for id in &inherited.waiting {
+        let awaited = turn.memory().remediations().get(id).and_then(|record| record.remediation.awaits);
+        if awaited.is_some_and(|effect| !turn.memory().pending().contains_key(&effect)) {
+            plan::lost(turn, *id);
+        }
     }
 }
 

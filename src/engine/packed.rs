@@ -34,7 +34,8 @@ impl Packed {
 
 /// How long a sample is: about ten rows. A block refers to no more than 64 KiB, and each byte makes packing slower.
 const SAMPLE: usize = 8 << 10;
-/// After so many rows another sample is taken, since those that come may have become others.
+/// After so many rows, or as many as there are, another sample is taken, since those that come may have become others. A
+/// sample stays for as long as a row refers to it, so there are not to be many more samples than are worth their room.
 const ROWS_OF_A_SAMPLE: usize = 4096;
 
 /// Packs rows of one kind.
@@ -48,13 +49,13 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// The row as a block.
-    pub fn pack<V: Serialize>(&mut self, row: &V) -> Packed {
+    /// The row as a block. `among`: how many rows of its kind there are.
+    pub fn pack<V: Serialize>(&mut self, row: &V, among: usize) -> Packed {
         let json = serde_json::to_vec(row).expect("rows have text keys only, and memory takes every byte");
         let block = block::compress_prepend_size_with_dict(&json, &self.sample).into();
         let packed = Packed { block, sample: Arc::clone(&self.sample) };
         self.rows += 1;
-        if self.sample.is_empty() || self.rows > ROWS_OF_A_SAMPLE {
+        if self.sample.is_empty() || self.rows > ROWS_OF_A_SAMPLE.max(among) {
             self.learn(&json);
         }
         packed
@@ -99,7 +100,7 @@ mod tests {
             // Half way every alert becomes one of another rule.
             let row =
                 of_node(number, if number < 10_000 { "DmesgGpuFallenOffBus" } else { "NvidiaSmiEccUncorrectable" });
-            let packed = packer.pack(&row);
+            let packed = packer.pack(&row, 1);
             assert_eq!(packed.open::<Alert>(), row);
             room += serde_json::to_vec(&row).unwrap().len();
             taken += packed.block.len();
@@ -116,7 +117,7 @@ mod tests {
         let mut packer = Packer::default();
         for long in [0, 1, SAMPLE - 2, SAMPLE, 3 * SAMPLE, 200_000] {
             let row = "0123456789".repeat(long / 10 + 1)[..long].to_owned();
-            assert_eq!(packer.pack(&row).open::<String>(), row);
+            assert_eq!(packer.pack(&row, 1).open::<String>(), row);
         }
     }
 }

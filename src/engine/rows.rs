@@ -139,9 +139,14 @@ impl<K: Ord + Clone, V: Serialize + DeserializeOwned> Rows<K, V> {
         self.make_room();
     }
 
+    #[cfg(test)]
+    pub(super) fn open_rows(&self) -> usize {
+        self.rows.values().filter(|row| row.open.get().is_some()).count()
+    }
+
     /// Packs what has not been used for longest, or nearly so, until no more lie open than may.
     pub(super) fn make_room(&mut self) {
-        let open = self.open.get_mut();
+        let (among, open) = (self.rows.len(), self.open.get_mut());
         while open.len() > self.most_open {
             let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
             let Some(key) = open.range((after, Bound::Unbounded)).next().cloned() else { continue };
@@ -149,7 +154,7 @@ impl<K: Ord + Clone, V: Serialize + DeserializeOwned> Rows<K, V> {
                 if let Some(opened) = row.open.take()
                     && row.packed.is_none()
                 {
-                    row.packed = Some(self.packer.pack(&*opened));
+                    row.packed = Some(self.packer.pack(&*opened, among));
                 }
                 open.remove(&key);
             }
@@ -192,7 +197,7 @@ mod tests {
                 let before = rows.open.borrow().len();
                 rows.make_room();
                 let open = rows.open.borrow().len();
-                assert!(open <= most && rows.rows.values().filter(|row| row.open.get().is_some()).count() == open);
+                assert!(open <= most && rows.open_rows() == open);
                 packed += before - open;
                 assert_eq!((rows.len(), rows.is_empty()), (map.len(), map.is_empty()));
                 if step % 500 == 0 {

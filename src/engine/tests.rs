@@ -84,6 +84,19 @@ fn an_alert_beyond_the_links_that_are_kept_still_has_to_clear() {
 }
 
 #[test]
+fn what_a_step_has_read_is_packed_when_it_ends() {
+    let (changes, _) = told(&mut Engine::new([], 1), 0, vec![configured(|_| {}), create("i-7"), create("i-8")]);
+    for most in [0, 1] {
+        let mut next = Engine::new(&changes, 2).with_open_rows(most);
+        for (second, input) in (10..).zip([configured(|_| {}), Input::Started, create("i-7"), Input::Tick]) {
+            next.step(at(second), input, Past::default());
+            // Of each kind that there is: instances and remediations.
+            assert_eq!(next.memory().open_rows(), 2 * most);
+        }
+    }
+}
+
+#[test]
 fn nothing_is_due_before_the_configuration_is_known() {
     let slow = || configured(|settings| settings.policy.dispatch_delay = Duration::from_secs(60));
     let (changes, _) = told(&mut Engine::new([], 1), 0, vec![slow(), create("i-7")]);
