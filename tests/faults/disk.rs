@@ -310,7 +310,8 @@ impl Disk {
                 self.name(at, &to, object);
             }
             UNLINK | RMDIR => self.unname(at, &record.path),
-            MKDIR if record.path.is_empty() => {}
+            // What is there already is not made again: that it failed may not have come to be logged.
+            MKDIR if self.find(&record.path).is_some() => {}
             MKDIR => {
                 let object = self.new_object(Object { is_folder: true, ..Object::default() });
                 self.name(at, &record.path, object);
