@@ -401,3 +401,20 @@ impl<'a> Iterator for Records<'a> {
         Some(Record { operation: small(0), path, data, inode: large(16), number: large(24), folder })
     }
 }
+
+#[test]
+fn a_folder_that_was_there_keeps_what_is_in_it_where_a_cut_comes_before_its_mkdir_is_known_to_have_failed() {
+    let image = Image {
+        folders: ["", "sled"].map(str::to_owned).into(),
+        files: BTreeMap::from([("sled/db".to_owned(), b"rows".to_vec())]),
+    };
+    let path = "/data/sled";
+    let mut log = Vec::new();
+    log.extend(MKDIR.to_ne_bytes());
+    log.extend(u32::try_from(path.len()).unwrap().to_ne_bytes());
+    log.extend([0; 24]);
+    log.extend(path.as_bytes());
+    let disk = Disk::follow(&image, Path::new("/data"), &log);
+    assert_eq!(disk.last, BTreeSet::from(["sled".to_owned()]));
+    assert_eq!(disk.after(Survives::Everything, &mut Dice(1)), image);
+}
