@@ -31,7 +31,7 @@ struct Draft {
 impl Draft {
     fn add(&mut self, text: &str) {
         self.text.push_str(text);
-        self.ends.push(u32::try_from(self.text.len()).expect("labels have far less than 4 GiB"));
+        self.ends.push(end(&self.text));
     }
 
     fn finish(self) -> Labels {
@@ -39,21 +39,32 @@ impl Draft {
     }
 }
 
+/// Where `text` ends.
+fn end(text: &str) -> u32 {
+    u32::try_from(text.len()).expect("labels have far less than 4 GiB")
+}
+
 impl Labels {
     /// Sorts the pairs; the last value of a repeated name wins, as in JSON objects.
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let mut sorted: Vec<(N, V)> = pairs.into_iter().collect();
-        // Reversed first, then a stable sort: the last of equal names comes first and is the one that stays.
-        sorted.reverse();
-        sorted.sort_by(|(left, _), (right, _)| left.as_ref().cmp(right.as_ref()));
-        sorted.dedup_by(|(later, _), (first, _)| later.as_ref() == first.as_ref());
-        let bytes = sorted.iter().map(|(name, value)| name.as_ref().len() + value.as_ref().len()).sum();
-        let mut draft = Draft { text: String::with_capacity(bytes), ends: Vec::with_capacity(sorted.len() * 2) };
-        for (name, value) in &sorted {
-            draft.add(name.as_ref());
-            draft.add(value.as_ref());
+        // Alertmanager sends them in order: then there is nothing to sort.
+        let is_in_order = sorted.is_sorted_by(|(left, _), (right, _)| left.as_ref() < right.as_ref());
+        if !is_in_order {
+            // Reversed first, then a stable sort: the last of equal names comes first and is the one that stays.
+            sorted.reverse();
+            sorted.sort_by(|(left, _), (right, _)| left.as_ref().cmp(right.as_ref()));
+            sorted.dedup_by(|(later, _), (first, _)| later.as_ref() == first.as_ref());
         }
-        draft.finish()
+        let bytes = sorted.iter().map(|(name, value)| name.as_ref().len() + value.as_ref().len()).sum();
+        let mut text = String::with_capacity(bytes);
+        // An iterator that knows how many it has: the numbers are written to where they stay.
+        let ends = (0..2 * sorted.len()).map(|at| {
+            let (name, value) = &sorted[at / 2];
+            text.push_str(if at % 2 == 0 { name.as_ref() } else { value.as_ref() });
+            end(&text)
+        });
+        Self { ends: ends.collect(), text: text.into() }
     }
 
     /// The value of `name`, or nothing.
@@ -211,6 +222,9 @@ mod tests {
         assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3")]);
         assert_eq!(labels.get("b"), Some("3"));
         assert_eq!(labels.get("c"), None);
+        // In order but for the repeated name.
+        let labels = Labels::from_pairs([("a", "1"), ("a", "2"), ("b", "3"), ("b", "4")]);
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "4")]);
     }
 
     #[test]
@@ -219,6 +233,7 @@ mod tests {
             let pairs: Vec<(String, String)> = (0..count).map(|n| (format!("n{n:02}"), "v".repeat(n))).collect();
             let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (name, value)).rev());
             assert_eq!((labels.len(), labels.is_empty()), (count, count == 0));
+            assert_eq!(Labels::from_pairs(pairs.iter().map(|(name, value)| (name, value))), labels);
             assert!(pairs.iter().all(|(name, value)| labels.get(name) == Some(value)));
             assert!(["", "n", "n005", "z"].iter().all(|name| labels.get(name).is_none()));
             let text = serde_json::to_string(&labels).unwrap();

@@ -40,8 +40,8 @@ pub(super) fn read(json: &str) -> Result<Report, String> {
         Some(other) => return Err(format!("status: {}, not a string", other.what())),
         None => return Err("status: missing".to_owned()),
     };
-    let labels = labels(fields.labels)?;
-    let (annotations, truncated) = annotations(fields.annotations, size(&labels))?;
+    let (labels, taken) = labels(fields.labels)?;
+    let (annotations, truncated) = annotations(fields.annotations, taken)?;
     let started_at = time("startsAt", fields.starts_at)?.ok_or("startsAt: missing")?;
     let ended_at = time("endsAt", fields.ends_at)?;
     if status == ReportStatus::Resolved && ended_at.is_none() {
@@ -69,11 +69,8 @@ fn shown(text: &str) -> &str {
     cut(text, 64)
 }
 
-fn size(labels: &Labels) -> usize {
-    labels.iter().map(|(name, value)| name.len() + value.len()).sum()
-}
-
-fn labels(value: Option<Value<'_>>) -> Result<Labels, String> {
+/// The labels, and how large they are.
+fn labels(value: Option<Value<'_>>) -> Result<(Labels, usize), String> {
     let labels = Labels::from_pairs(strings("labels", value)?.ok_or("labels: missing")?);
     // An empty value and a missing label are the same thing to Prometheus and to Alertmanager, which drops them too.
     let labels = if labels.iter().any(|(_, value)| value.is_empty()) {
@@ -87,7 +84,9 @@ fn labels(value: Option<Value<'_>>) -> Result<Labels, String> {
     if labels.len() > MAX_LABELS {
         return Err(format!("labels: {} of them; at most {MAX_LABELS} are taken", labels.len()));
     }
+    let mut bytes = 0;
     for (name, value) in labels.iter() {
+        bytes += name.len() + value.len();
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             let name = shown(name);
             return Err(format!("labels: the name `{name}` does not have 1 to {MAX_NAME_BYTES} bytes"));
@@ -96,19 +95,22 @@ fn labels(value: Option<Value<'_>>) -> Result<Labels, String> {
             return Err(format!("labels: the value of `{}` has more than {MAX_LABEL_BYTES} bytes", shown(name)));
         }
     }
-    if size(&labels) > MAX_ALERT_BYTES {
+    if bytes > MAX_ALERT_BYTES {
         return Err(format!("labels: more than {MAX_ALERT_BYTES} bytes together"));
     }
-    Ok(labels)
+    Ok((labels, bytes))
 }
 
 /// The annotations, cut to what is left of the alert's size, and whether any was cut.
 fn annotations(value: Option<Value<'_>>, taken: usize) -> Result<(Labels, bool), String> {
     let all = Labels::from_pairs(strings("annotations", value)?.unwrap_or_default());
     let room = MAX_ALERT_BYTES - taken;
-    if all.iter().all(|(name, value)| name.len() <= MAX_NAME_BYTES && value.len() <= MAX_ANNOTATION_BYTES)
-        && size(&all) <= room
-    {
+    let (mut bytes, mut is_each_short) = (0, true);
+    for (name, value) in all.iter() {
+        bytes += name.len() + value.len();
+        is_each_short &= name.len() <= MAX_NAME_BYTES && value.len() <= MAX_ANNOTATION_BYTES;
+    }
+    if is_each_short && bytes <= room {
         return Ok((all, false));
     }
     // Names first, in their order, as many as fit; then the longest values give way until the rest fits.
@@ -148,14 +150,11 @@ fn strings<'a>(field: &str, value: Option<Value<'a>>) -> Result<Option<Vec<Pair<
         Some(Value::Map(pairs)) => pairs,
         Some(other) => return Err(format!("{field}: {}, not an object", other.what())),
     };
-    let mut strings = Vec::with_capacity(pairs.len());
-    for (name, value) in pairs {
-        match value {
-            Value::Text(text) => strings.push((name, text)),
-            other => return Err(format!("{field}: the value of `{}` is {}, not a string", shown(&name), other.what())),
-        }
-    }
-    Ok(Some(strings))
+    let strings = pairs.into_iter().map(|(name, value)| match value {
+        Value::Text(text) => Ok((name, text)),
+        other => Err(format!("{field}: the value of `{}` is {}, not a string", shown(&name), other.what())),
+    });
+    strings.collect::<Result<_, _>>().map(Some)
 }
 
 /// A time; nothing where it is missing, null or Go's zero time.
@@ -232,6 +231,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn size(labels: &Labels) -> usize {
+        labels.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
 
     fn alert(change: impl FnOnce(&mut serde_json::Value)) -> Result<Report, String> {
         let mut alert = json!({
