@@ -253,7 +253,7 @@ impl<P: Port> Writer<P> {
         reply: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), StoreError> {
         match &input {
-            Input::Delivered(delivery) => turn.alerts += delivery.reports.len() + delivery.dead.len(),
+            Input::Delivered(delivery) => turn.alerts += delivery.reports().len() + delivery.dead.len(),
             Input::Probed { runs, .. } => turn.alerts += runs.len(),
             _ => {}
         }

@@ -274,7 +274,7 @@ impl Arena {
             ended_at: (!fires).then_some(self.now),
             fingerprint: String::new(),
         };
-        let delivery = Delivery { source: source(), clusters: None, reports: vec![report], dead: Vec::new() };
+        let delivery = Delivery::new(source(), None).with_reports([report]);
         self.step(Input::Delivered(delivery));
         if self.is_raised && !was_raised {
             self.count("raised in place");

@@ -42,7 +42,7 @@ fn parsing(criterion: &mut Criterion) {
     for alerts in [1, 64, 256] {
         let body = body((0..alerts).map(fires));
         let delivery = read(&body);
-        assert_eq!((delivery.reports.len(), delivery.dead.len()), (alerts, 0));
+        assert_eq!((delivery.reports().len(), delivery.dead.len()), (alerts, 0));
         group.throughput(Throughput::Elements(alerts as u64));
         group.bench_function(BenchmarkId::from_parameter(alerts), |bencher| bencher.iter(|| read(black_box(&body))));
     }
@@ -65,7 +65,7 @@ fn joining(criterion: &mut Criterion) {
 }
 
 fn labels(body: &[u8]) -> Labels {
-    read(body).reports.remove(0).labels
+    read(body).reports().next().expect("one alert").labels.clone()
 }
 
 /// The rules that ship over one alert: one that a rule names and its code decides, and one that none knows.

@@ -57,10 +57,10 @@ pub fn body(alerts: impl IntoIterator<Item = Said>) -> Vec<u8> {
 
 /// What the webhook makes of a body that fits into one chunk.
 pub fn read(body: &[u8]) -> Delivery {
-    let mut delivery = Delivery { source: source(), clusters: None, reports: Vec::new(), dead: Vec::new() };
+    let mut delivery = Delivery::new(source(), None);
     for item in parse(body).expect("it is a message") {
         match item {
-            Item::Read(report) => delivery.reports.push(report),
+            Item::Read(report) => delivery.add(report),
             Item::Dead(dead) => delivery.dead.push(dead),
         }
     }

@@ -107,14 +107,42 @@ pub struct Configured {
 /// One chunk of one message of a source.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Who sent it.
-    pub source: SourceId,
+    pub(super) source: SourceId,
     /// Of which clusters whoever delivered it may speak; nothing means of all.
     pub clusters: Option<BTreeSet<ClusterId>>,
-    /// The alerts that could be read, in the order of the message.
-    pub reports: Vec<Report>,
-    /// The alerts that could not.
+    /// Each with its identity, which is a hash over the source and its labels: made once, and not by the writer. So nobody else
+    /// may change either.
+    pub(super) reports: Vec<(Identity, Report)>,
+    /// The alerts that could not be read.
     pub dead: Vec<DeadReport>,
+}
+
+impl Delivery {
+    /// A message of `source` with no alerts yet. `clusters`: of which of them whoever delivers it may speak; nothing means of all.
+    pub fn new(source: SourceId, clusters: Option<BTreeSet<ClusterId>>) -> Self {
+        Self { source, clusters, reports: Vec::new(), dead: Vec::new() }
+    }
+
+    /// The same message with these alerts behind those that it has.
+    pub fn with_reports(mut self, reports: impl IntoIterator<Item = Report>) -> Self {
+        reports.into_iter().for_each(|report| self.add(report));
+        self
+    }
+
+    /// Adds the alert that comes next in the message.
+    pub fn add(&mut self, report: Report) {
+        self.reports.push((Identity::of(&self.source, &report.labels), report));
+    }
+
+    /// Who sent it.
+    pub fn source(&self) -> &SourceId {
+        &self.source
+    }
+
+    /// The alerts that could be read, in the order of the message.
+    pub fn reports(&self) -> impl ExactSizeIterator<Item = &Report> {
+        self.reports.iter().map(|(_, report)| report)
+    }
 }
 
 /// What a source says of one alert.

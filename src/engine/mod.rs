@@ -150,13 +150,12 @@ impl Engine {
 
     /// The stored rows that [`Engine::step`] needs to see for this input at this time.
     pub fn wanted(&self, now: Timestamp, input: &Input) -> Vec<PastKey> {
-        let by_runs = |runs| match &self.settings {
-            Some(settings) => health::wanted_by_runs(&self.memory, settings, runs),
-            None => Vec::new(),
-        };
+        let settings = self.settings.clone().unwrap_or_default();
         match input {
-            Input::Delivered(delivery) => health::wanted(&self.memory, delivery, now),
-            Input::Probed { runs, .. } | Input::Looked { runs, .. } => by_runs(runs),
+            Input::Delivered(delivery) => health::wanted(&self.memory, &settings, delivery, now),
+            Input::Probed { runs, .. } | Input::Looked { runs, .. } => {
+                health::wanted_by_runs(&self.memory, &settings, runs)
+            }
             Input::Tick => health::wanted_by_time(&self.memory, now),
             Input::Asked(_, command) => commands::wanted(command),
             Input::Restored { .. }

@@ -3,6 +3,7 @@
 
 mod abort;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::settings::{ClusterPolicy, Enforce};
 use super::testing::{at, instance, report, rule, source};
 use super::*;
 use crate::domain::{
-    Cluster, ClusterId, DriverId, Identity, InstanceId, Labels, Link, Mode, Principal, SourceId, State,
+    Cluster, ClusterId, DeadLetterId, DriverId, Identity, InstanceId, Labels, Link, Mode, Principal, SourceId, State,
 };
 
 fn configured(edit: impl FnOnce(&mut Settings)) -> Input {
@@ -65,8 +66,7 @@ fn an_alert_beyond_the_links_that_are_kept_still_has_to_clear() {
         settings.rules.extend([rule("r", &["alertname=\"Heavy\""], Some(Mode::HostAware), Enforce::Propose)]);
     });
     let say = |numbers: std::ops::Range<usize>, end| {
-        let reports = numbers.map(|n| report_of(n, end)).collect();
-        Input::Delivered(Delivery { source: main.clone(), clusters: None, reports, dead: Vec::new() })
+        Input::Delivered(Delivery::new(main.clone(), None).with_reports(numbers.map(|n| report_of(n, end))))
     };
     let mut engine = Engine::new([], 1);
     let clear_since = |engine: &Engine| {
@@ -122,4 +122,51 @@ fn a_start_asks_about_what_it_inherited_and_not_about_what_it_began() {
     assert_eq!(calls, [(CallVerb::Query, "i-7".to_owned())], "the act on i-8 is under way in this very process");
     let live: Vec<State> = next.memory().remediations().values().map(|record| record.remediation.state).collect();
     assert_eq!(live, [State::Running, State::Running]);
+}
+
+#[test]
+fn what_a_sender_may_not_speak_of_is_one_letter_however_often_it_comes() {
+    let main = SourceId::parse("main").unwrap();
+    let mut engine = Engine::new([], 1);
+    let with_source = configured(|settings| {
+        settings.sources.insert(main.clone(), source(None));
+    });
+    told(&mut engine, 0, vec![with_source]);
+    let about = |cluster: &str, n: &str| Report {
+        labels: Labels::from_pairs([("alertname", "Heavy"), ("cluster", cluster), ("n", n)]),
+        ..report("Heavy", 0, None)
+    };
+    let reports = [about("train-a", "1"), about("train-b", "2"), about("train-a", "3"), about("train-b", "2")];
+    let unread = DeadReport { reason: "labels: none".to_owned(), raw: "{}".to_owned() };
+    let say = |clusters: Option<&str>| {
+        let clusters = clusters.map(|id| [ClusterId::parse(id).unwrap()].into());
+        let mut delivery = Delivery::new(main.clone(), clusters).with_reports(reports.clone());
+        delivery.dead.push(unread.clone());
+        Input::Delivered(delivery)
+    };
+    let letters = |keys: &[PastKey]| {
+        keys.iter().filter_map(|key| if let PastKey::DeadLetter(id) = key { Some(*id) } else { None }).collect()
+    };
+    let first = engine.step(at(1), say(Some("train-a")), Past::default());
+    assert_eq!(first.reply, Reply::Received { stored: 2, merged: 0, dead_lettered: 3 });
+    let (mut told_of, mut written) = (Vec::new(), Vec::new());
+    for change in &first.changes {
+        match change {
+            Change::Alert(alert) => told_of.push(alert.labels.get("n").unwrap()),
+            Change::DeadLetter(letter) => written.push(letter.id),
+            _ => {}
+        }
+    }
+    assert_eq!((told_of, written.len()), (vec!["1", "3"], 2));
+    assert_eq!(written[0], DeadLetterId::of(&main, &unread.reason, &unread.raw));
+    // What comes again asks for both letters, is told that they are there, and changes nothing.
+    let keys = engine.wanted(at(2), &say(Some("train-a")));
+    let dead_letters: BTreeSet<DeadLetterId> = letters(&keys);
+    assert_eq!(dead_letters, written.iter().copied().collect());
+    let again = engine.step(at(2), say(Some("train-a")), Past { dead_letters, ..Past::default() });
+    assert_eq!(again.reply, Reply::Received { stored: 0, merged: 2, dead_lettered: 3 });
+    assert!(!again.changes.iter().any(|change| matches!(change, Change::DeadLetter(_))));
+    // Nobody asks for letters about what a sender may speak of.
+    let keys: BTreeSet<DeadLetterId> = letters(&engine.wanted(at(3), &say(None)));
+    assert_eq!(keys, [written[0]].into());
 }

@@ -302,8 +302,9 @@ fn built(
             };
             let Envelope { cause, input, reply: back, .. } = envelope;
             let answer = match &input {
-                Input::Delivered(Delivery { reports, dead, .. }) => {
-                    Reply::Received { stored: reports.len() as u64, merged: 0, dead_lettered: dead.len() as u64 }
+                Input::Delivered(delivery) => {
+                    let (stored, dead_lettered) = (delivery.reports().len() as u64, delivery.dead.len() as u64);
+                    Reply::Received { stored, merged: 0, dead_lettered }
                 }
                 Input::Asked(_, command) => reply(command),
                 other => panic!("{}", other.kind()),

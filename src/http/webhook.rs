@@ -138,11 +138,10 @@ fn to_come_again(fault: Fault) -> Fault {
 }
 
 fn chunk(source: &SourceId, asker: &Asker, items: impl Iterator<Item = Item>) -> Delivery {
-    let clusters = asker.principal.clusters.clone();
-    let mut delivery = Delivery { source: source.clone(), clusters, reports: Vec::new(), dead: Vec::new() };
+    let mut delivery = Delivery::new(source.clone(), asker.principal.clusters.clone());
     for item in items {
         match item {
-            Item::Read(report) => delivery.reports.push(report),
+            Item::Read(report) => delivery.add(report),
             Item::Dead(dead) => delivery.dead.push(dead),
         }
     }

@@ -126,7 +126,7 @@ fn delivered(n: usize) -> Input {
         fingerprint: String::new(),
     };
     let source = SourceId::parse("main").unwrap();
-    Input::Delivered(Delivery { source, clusters: None, reports: vec![report], dead: Vec::new() })
+    Input::Delivered(Delivery::new(source, None).with_reports([report]))
 }
 
 #[test]

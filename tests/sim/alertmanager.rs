@@ -233,9 +233,8 @@ impl World {
             self.tally.count("messages that found nobody");
             return Ok(());
         }
-        let reports =
-            message.shown().iter().map(|(signal, start, end)| self.site.report(*signal, *start, *end)).collect();
-        let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
+        let reports = message.shown().iter().map(|(signal, start, end)| self.site.report(*signal, *start, *end));
+        let delivery = Delivery::new(source(), None).with_reports(reports);
         self.judge.hears(&delivery);
         self.tally.count("messages");
         self.turn(Input::Delivered(delivery), Ack::Alertmanager(Rc::clone(&message)))?;
@@ -414,8 +413,8 @@ impl World {
         let ended: Vec<usize> =
             (0..self.site.signals.len()).filter(|at| self.site.signals[*at].since.is_none()).collect();
         let now = self.now;
-        let reports = ended.iter().map(|signal| self.site.report(*signal, now, Some(now))).collect();
-        let delivery = Delivery { source: source(), clusters: None, reports, dead: Vec::new() };
+        let reports = ended.iter().map(|signal| self.site.report(*signal, now, Some(now)));
+        let delivery = Delivery::new(source(), None).with_reports(reports);
         self.judge.hears(&delivery);
         let alerts: Vec<_> = ended.into_iter().map(|signal| (signal, now, Some(now))).collect();
         let (shown, until, attempt) = (alerts.len(), now, 0);

@@ -374,7 +374,7 @@ fn brief(input: &Input) -> String {
         | Input::Checkpointed { .. }
         | Input::Notified { .. } => input.kind().to_owned(),
         Input::Delivered(delivery) => {
-            let said = delivery.reports.iter().map(|report| {
+            let said = delivery.reports().map(|report| {
                 let get = |name| report.labels.get(name).unwrap_or("");
                 format!(
                     "{:?} {}{} {} from {}",

@@ -59,8 +59,8 @@ struct Ended {
 impl Judge {
     /// Hears what a source says, as the daemon does.
     pub fn hears(&mut self, delivery: &Delivery) {
-        for report in delivery.reports.iter().filter(|report| report.status == ReportStatus::Firing) {
-            let identity = Identity::of(&delivery.source, &report.labels);
+        for report in delivery.reports().filter(|report| report.status == ReportStatus::Firing) {
+            let identity = Identity::of(delivery.source(), &report.labels);
             let newest = self.asserted.entry(identity).or_insert(report.started_at);
             *newest = report.started_at.max(*newest);
         }

@@ -272,8 +272,7 @@ impl Night {
             Coming::Start => self.start(),
             Coming::Deliver(_) if !self.is_up => self.later(AGAIN, coming),
             Coming::Deliver(report) => {
-                let delivery =
-                    Delivery { source: source(), clusters: None, reports: vec![report.clone()], dead: Vec::new() };
+                let delivery = Delivery::new(source(), None).with_reports([report.clone()]);
                 self.turn(Input::Delivered(delivery), Some(Coming::Deliver(report)));
             }
             Coming::Reaches(effect, machine) => {

@@ -199,7 +199,10 @@ impl World {
     /// Without `start`, a firing begins now and a reminder keeps its start. `by=` names the clusters of the sender's token.
     pub fn deliver<'a>(&mut self, alerts: impl Iterator<Item = &'a [&'a str]>) -> Result<(), String> {
         self.said = delivery();
-        self.said.reports = alerts.map(|words| self.report(words)).collect::<Result<_, _>>()?;
+        for words in alerts {
+            let report = self.report(words)?;
+            self.said.add(report);
+        }
         self.hand_in().map(|_| ())
     }
 
@@ -213,7 +216,7 @@ impl World {
 
     /// Says how many of the last message's alerts changed something.
     fn hand_in(&mut self) -> Result<u64, String> {
-        let received = self.said.reports.len() as u64;
+        let received = self.said.reports().len() as u64;
         let reply = self.input(Input::Delivered(self.said.clone()));
         let Reply::Received { stored, merged, dead_lettered } = reply else { return Err(format!("{reply:?}")) };
         let may_refuse = self.said.clusters.is_some();
@@ -559,5 +562,5 @@ fn is_called(alert: &Alert, name: &str) -> bool {
 /// A message of no alerts.
 fn delivery() -> Delivery {
     let source = SourceId::parse("main").unwrap();
-    Delivery { source, clusters: None, reports: Vec::new(), dead: Vec::new() }
+    Delivery::new(source, None)
 }

@@ -6,38 +6,37 @@ use super::super::input::{DeadReport, Delivery, Report, ReportStatus};
 use super::super::memory::Memory;
 use super::super::past::{Back, PastKey};
 use super::super::refusal::Reply;
-use super::super::settings::Source;
+use super::super::settings::{Settings, Source};
 use super::super::turn::Turn;
 use super::episode::{self, Meaning};
 use super::{check_alert, join};
 use crate::domain::check;
 use crate::domain::{
-    Alert, AlertId, AlertState, DeadLetter, DeadLetterId, Episode, Identity, InstanceId, SourceId, Timestamp,
+    Alert, AlertId, AlertState, ClusterId, DeadLetter, DeadLetterId, Episode, Identity, InstanceId, SourceId, Timestamp,
 };
 use crate::engine::Change;
 use crate::engine::signs::{finding, severity};
 
 /// Which stored rows the delivery names: closed episodes where there is no open one, or where the report may be about an
 /// earlier one; letters that may be there already.
-pub fn wanted(memory: &Memory, delivery: &Delivery, now: Timestamp) -> Vec<PastKey> {
+pub fn wanted(memory: &Memory, settings: &Settings, delivery: &Delivery, now: Timestamp) -> Vec<PastKey> {
+    let Delivery { source, clusters, reports, dead } = delivery;
     let mut episodes: BTreeMap<Identity, Back> = BTreeMap::new();
-    for report in &delivery.reports {
-        let identity = Identity::of(&delivery.source, &report.labels);
-        if let Some(back) = back(memory.alerts().get(&identity), report, now) {
+    for (identity, report) in reports {
+        if let Some(back) = back(memory.alerts().get(identity), report, now) {
             // What the first of two reports makes of it is not known yet.
-            episodes.entry(identity).and_modify(|known| *known = Back::Far).or_insert(back);
+            episodes.entry(*identity).and_modify(|known| *known = Back::Far).or_insert(back);
         }
     }
     let episodes = episodes.into_iter().map(|(identity, back)| PastKey::Episodes(identity, back));
-    let letters = delivery
-        .dead
+    let letter = |dead: &DeadReport| PastKey::DeadLetter(DeadLetterId::of(source, &dead.reason, &dead.raw));
+    let letters = dead.iter().map(letter);
+    // Nothing changes before the delivery is taken, so there these are the foreign ones, too.
+    let settings = settings.sources.get(source);
+    let foreign_letters = reports
         .iter()
-        .map(|dead| PastKey::DeadLetter(DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw)));
-    let may_be_foreign = delivery.reports.iter().filter(|_| delivery.clusters.is_some());
-    let foreign_letters = may_be_foreign.map(|report| {
-        let dead = foreign(report);
-        PastKey::DeadLetter(DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw))
-    });
+        .filter(|(_, report)| is_foreign(memory, settings, clusters.as_ref(), report))
+        .map(|(_, report)| letter(&foreign(report)));
     let keys: BTreeSet<PastKey> = episodes.chain(letters).chain(foreign_letters).collect();
     keys.into_iter().collect()
 }
@@ -75,35 +74,40 @@ fn foreign(report: &Report) -> DeadReport {
     }
 }
 
-/// Whether the sender may speak of the report's cluster. Who may speak of some has to name one of them.
-fn is_foreign(turn: &Turn<'_>, delivery: &Delivery, report: &Report) -> bool {
-    let Some(clusters) = &delivery.clusters else { return false };
-    let source = turn.settings().sources.get(&delivery.source);
-    let named = source.and_then(|source| join::cluster(turn.memory(), source, &report.labels).ok().flatten());
+/// Whether the sender may not speak of the report's cluster. Who may speak of some has to name one of them.
+fn is_foreign(
+    memory: &Memory,
+    source: Option<&Source>,
+    clusters: Option<&BTreeSet<ClusterId>>,
+    report: &Report,
+) -> bool {
+    let Some(clusters) = clusters else { return false };
+    let named = source.and_then(|source| join::cluster(memory, source, &report.labels).ok().flatten());
     !named.is_some_and(|cluster| clusters.contains(&cluster))
 }
 
 /// Takes a delivery over and counts what became of it.
-pub fn deliver(turn: &mut Turn<'_>, mut delivery: Delivery) -> Reply {
+pub fn deliver(turn: &mut Turn<'_>, delivery: Delivery) -> Reply {
+    let Delivery { source, clusters, mut reports, mut dead } = delivery;
+    let settings = turn.settings().sources.get(&source);
+    let foreign_reports =
+        reports.extract_if(.., |(_, report)| is_foreign(turn.memory(), settings, clusters.as_ref(), report));
+    dead.extend(foreign_reports.map(|(_, report)| foreign(&report)));
+    let dead_lettered = dead.len() as u64;
     let (mut stored, mut merged) = (0, 0);
-    let reports = std::mem::take(&mut delivery.reports);
-    let (foreign_reports, reports): (Vec<Report>, Vec<Report>) =
-        reports.into_iter().partition(|report| is_foreign(turn, &delivery, report));
-    delivery.dead.extend(foreign_reports.iter().map(foreign));
-    let dead_lettered = delivery.dead.len() as u64;
-    for report in reports {
-        if take(turn, &delivery.source, report) {
+    for (identity, report) in reports {
+        if take(turn, &source, identity, report) {
             stored += 1;
         } else {
             merged += 1;
         }
     }
-    for dead in delivery.dead {
-        let id = DeadLetterId::of(&delivery.source, &dead.reason, &dead.raw);
+    for dead in dead {
+        let id = DeadLetterId::of(&source, &dead.reason, &dead.raw);
         if turn.past.dead_letters.insert(id) {
             turn.record(Change::DeadLetter(Box::new(DeadLetter {
                 id,
-                source: delivery.source.clone(),
+                source: source.clone(),
                 reason: dead.reason,
                 raw: dead.raw,
                 received_at: turn.now(),
@@ -114,8 +118,7 @@ pub fn deliver(turn: &mut Turn<'_>, mut delivery: Delivery) -> Reply {
 }
 
 /// One report; says whether it changed a row.
-fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
-    let identity = Identity::of(source, &report.labels);
+fn take(turn: &mut Turn<'_>, source: &SourceId, identity: Identity, report: Report) -> bool {
     let open = turn.memory().alerts().get(&identity);
     let closed = turn.past.episodes.get(&identity).map_or(&[][..], Vec::as_slice);
     let meaning = episode::read(open, closed, &report, turn.settings().policy.refire_hold, turn.now());
@@ -124,14 +127,15 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, report: Report) -> bool {
     match (meaning, open) {
         (Meaning::Opens { state, started_at }, _) => {
             let previous_end = closed.iter().filter_map(Episode::last_end).max();
-            let alert = Alert { previous_end, ..new_episode(turn, source, report, next, state, started_at, None) };
+            let alert = new_episode(turn, source, report, (identity, next), state, started_at, None);
+            let alert = Alert { previous_end, ..alert };
             turn.touch(alert.instance());
             turn.record_alert(alert);
             true
         }
         (Meaning::Records { started_at, resolved_at }, _) => {
             let state = AlertState::Resolved;
-            let alert = new_episode(turn, source, report, next, state, started_at, Some(resolved_at));
+            let alert = new_episode(turn, source, report, (identity, next), state, started_at, Some(resolved_at));
             turn.record_alert(alert);
             true
         }
@@ -206,12 +210,11 @@ fn new_episode(
     turn: &Turn<'_>,
     source: &SourceId,
     report: Report,
-    episode: u32,
+    (identity, episode): (Identity, u32),
     state: AlertState,
     started_at: Timestamp,
     resolved_at: Option<Timestamp>,
 ) -> Alert {
-    let identity = Identity::of(source, &report.labels);
     Alert {
         id: AlertId::of(identity, episode),
         identity,

@@ -107,10 +107,10 @@ async fn a_message_enters_in_order_and_in_chunks() {
             other => panic!("{}", other.kind()),
         })
         .collect();
-    assert_eq!(chunks.iter().map(|chunk| chunk.reports.len()).collect::<Vec<_>>(), [256, 256, 88]);
-    let numbers = chunks.iter().flat_map(|chunk| &chunk.reports).map(|report| report.labels.get("n").unwrap());
+    assert_eq!(chunks.iter().map(|chunk| chunk.reports().len()).collect::<Vec<_>>(), [256, 256, 88]);
+    let numbers = chunks.iter().flat_map(|chunk| chunk.reports()).map(|report| report.labels.get("n").unwrap());
     assert!(numbers.eq((0..600).map(|n| n.to_string()).collect::<Vec<_>>().iter()));
-    assert_eq!(chunks[0].source.as_str(), "main");
+    assert_eq!(chunks[0].source().as_str(), "main");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn the_bare_path_means_the_only_source_or_main() {
         let house = house(configured(sources, None), |_| Reply::Done);
         let answer = house.post(HOOK, message(1)).await;
         let took = match &house.seen.lock().unwrap()[..] {
-            [(_, Input::Delivered(delivery))] => Some(delivery.source.as_str().to_owned()),
+            [(_, Input::Delivered(delivery))] => Some(delivery.source().as_str().to_owned()),
             _ => None,
         };
         assert_eq!((answer.status == 200, took.as_deref()), (bare.is_some(), bare), "{sources:?}");
@@ -199,7 +199,7 @@ async fn a_busy_writer_refuses_a_new_message_and_is_waited_for_by_one_that_has_b
     let house = House { router, seen: Arc::default(), metrics, _store, _config };
     let empty = || {
         let source = SourceId::parse("main").unwrap();
-        Input::Delivered(Delivery { source, clusters: None, reports: vec![], dead: vec![] })
+        Input::Delivered(Delivery::new(source, None))
     };
     let fill = |inlet: Inlet| tokio::spawn(async move { inlet.submit(crate::writer::Cause::system(), empty()).await });
     let received = |n| Reply::Received { stored: n, merged: 0, dead_lettered: 0 };

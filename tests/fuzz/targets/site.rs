@@ -33,10 +33,10 @@ fn at(second: i64) -> Timestamp {
 /// The alerts of a message, as its source `main` delivers them; nothing where it cannot be read.
 pub fn read(body: &[u8]) -> Option<Delivery> {
     let source = SourceId::parse("main").expect("a name");
-    let mut delivery = Delivery { source, clusters: None, reports: Vec::new(), dead: Vec::new() };
+    let mut delivery = Delivery::new(source, None);
     for item in parse(body).ok()? {
         match item {
-            Item::Read(report) => delivery.reports.push(report),
+            Item::Read(report) => delivery.add(report),
             Item::Dead(dead) => delivery.dead.push(dead),
         }
     }

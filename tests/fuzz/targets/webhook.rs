@@ -13,7 +13,7 @@ static LOADED: LazyLock<Loaded> = LazyLock::new(shipped);
 
 fuzz_target!(|body: &[u8]| -> Corpus {
     let Some(delivery) = read(body) else { return Corpus::Keep };
-    let received = (delivery.reports.len() + delivery.dead.len()) as u64;
+    let received = (delivery.reports().len() + delivery.dead.len()) as u64;
     let mut site = Site::new(&LOADED);
     assert_eq!(deliver(&mut site, 2, delivery.clone()), received, "an alert was lost or counted twice");
     let open = open(&site);
