@@ -32,10 +32,10 @@ pub fn wanted(memory: &Memory, settings: &Settings, delivery: &Delivery, now: Ti
     let letter = |dead: &DeadReport| PastKey::DeadLetter(DeadLetterId::of(source, &dead.reason, &dead.raw));
     let letters = dead.iter().map(letter);
     // Nothing changes before the delivery is taken, so there these are the foreign ones, too.
-    let settings = settings.sources.get(source);
+    let known = settings.sources.get(source);
     let foreign_letters = reports
         .iter()
-        .filter(|(_, report)| is_foreign(memory, settings, clusters.as_ref(), report))
+        .filter(|(_, report)| is_foreign(memory, known, clusters.as_ref(), report))
         .map(|(_, report)| letter(&foreign(report)));
     let keys: BTreeSet<PastKey> = episodes.chain(letters).chain(foreign_letters).collect();
     keys.into_iter().collect()
@@ -89,9 +89,9 @@ fn is_foreign(
 /// Takes a delivery over and counts what became of it.
 pub fn deliver(turn: &mut Turn<'_>, delivery: Delivery) -> Reply {
     let Delivery { source, clusters, mut reports, mut dead } = delivery;
-    let settings = turn.settings().sources.get(&source);
+    let known = turn.settings().sources.get(&source);
     let foreign_reports =
-        reports.extract_if(.., |(_, report)| is_foreign(turn.memory(), settings, clusters.as_ref(), report));
+        reports.extract_if(.., |(_, report)| is_foreign(turn.memory(), known, clusters.as_ref(), report));
     dead.extend(foreign_reports.map(|(_, report)| foreign(&report)));
     let dead_lettered = dead.len() as u64;
     let (mut stored, mut merged) = (0, 0);
@@ -127,8 +127,8 @@ fn take(turn: &mut Turn<'_>, source: &SourceId, identity: Identity, report: Repo
     match (meaning, open) {
         (Meaning::Opens { state, started_at }, _) => {
             let previous_end = closed.iter().filter_map(Episode::last_end).max();
-            let alert = new_episode(turn, source, report, (identity, next), state, started_at, None);
-            let alert = Alert { previous_end, ..alert };
+            let mut alert = new_episode(turn, source, report, (identity, next), state, started_at, None);
+            alert.previous_end = previous_end;
             turn.touch(alert.instance());
             turn.record_alert(alert);
             true
