@@ -10,7 +10,7 @@ use super::keys::Kind;
 use super::query::{AlertFilter, ConditionFilter, InstanceFilter, RemediationFilter, RunFilter, Visible};
 use super::reader::ReadError;
 use super::scan;
-use crate::domain::{AlertState, Belief, ClusterId};
+use crate::domain::{AlertState, Belief, ClusterId, State};
 
 /// What the keys of each range begin with.
 pub type Prefixes = Vec<Vec<u8>>;
@@ -20,21 +20,31 @@ pub fn sees(visible: &Visible, cluster: &ClusterId) -> bool {
     visible.as_ref().is_none_or(|visible| visible.contains(cluster))
 }
 
-/// The instance's by creation, else those of clusters: by last change, or by creation in each phase. States have no index by
-/// last change; the filter passes over those that are not wanted.
+/// By creation: the instance's, else those of clusters in each phase.
 ///
 /// # Errors
 /// sled failed; so for every range.
-pub fn remediations(db: &sled::Db, filter: &RemediationFilter, by_update: bool) -> Result<Prefixes, ReadError> {
+pub fn remediations(db: &sled::Db, filter: &RemediationFilter) -> Result<Prefixes, ReadError> {
     if let Some(instance) = &filter.instance_id {
         return Ok(vec![Index::InstanceCreated.prefix(&[instance.as_str()])]);
-    }
-    if by_update {
-        return of_clusters(db, Index::ClusterUpdated, &filter.visible, filter.cluster_id.as_ref());
     }
     let clusters = of_clusters(db, Index::ClusterPhase, &filter.visible, filter.cluster_id.as_ref())?;
     let phases: BTreeSet<&str> = filter.states.iter().copied().map(index::phase).collect();
     in_phases(db, clusters, &Vec::from_iter(phases))
+}
+
+/// By last change: the ranges that are in that order, which are of those that have ended, and those that have to be sorted: the
+/// instance's, else of what is live. Ended ones in different states are not told apart; the filter passes over those that are
+/// not wanted.
+pub fn remediations_by_change(db: &sled::Db, filter: &RemediationFilter) -> Result<(Prefixes, Prefixes), ReadError> {
+    if filter.instance_id.is_some() {
+        return Ok((Vec::new(), remediations(db, filter)?));
+    }
+    let of = |index| of_clusters(db, index, &filter.visible, filter.cluster_id.as_ref());
+    let has = |is_wanted: fn(&State) -> bool| filter.states.is_empty() || filter.states.iter().any(is_wanted);
+    let ended = if has(|state| state.is_terminal()) { of(Index::ClusterEnded)? } else { Vec::new() };
+    let live = if has(|state| !state.is_terminal()) { of(Index::ClusterPhase)? } else { Vec::new() };
+    Ok((ended, in_phases(db, live, &[LIVE])?))
 }
 
 /// The instance's, else those of clusters (the unjoined have one of their own) in each phase.

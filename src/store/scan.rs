@@ -5,6 +5,7 @@
 //! only where a row that fits was found for it, or the work ended first: rows that nobody may see leave no trace.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use sled::IVec;
@@ -22,6 +23,8 @@ pub struct Scan<'a> {
     pub db: &'a sled::Db,
     /// What the keys of each range begin with; none is a part of another.
     pub prefixes: Vec<Vec<u8>>,
+    /// What belongs between them, and no index has: values under suffixes.
+    pub sorted: BTreeMap<Vec<u8>, IVec>,
     /// Smallest suffix first.
     pub ascending: bool,
 }
@@ -54,13 +57,15 @@ fn behind(prefix: &[u8]) -> Vec<u8> {
     end
 }
 
-struct Range {
-    rows: sled::Iter,
+type Found = sled::Result<(IVec, IVec)>;
+
+struct Range<'a> {
+    rows: Box<dyn DoubleEndedIterator<Item = Found> + 'a>,
     prefix: usize,
     next: Option<(IVec, IVec)>,
 }
 
-impl Range {
+impl Range<'_> {
     fn suffix(&self) -> Option<&[u8]> {
         self.next.as_ref().map(|(key, _)| &key[self.prefix..])
     }
@@ -104,22 +109,35 @@ impl Scan<'_> {
         Ok(page)
     }
 
-    fn ranges(&self, after: Option<&Cursor>) -> Result<Vec<Range>, ReadError> {
-        let ranges = self.prefixes.iter().map(|prefix| {
-            let (mut low, mut high) = (Bound::Included(prefix.clone()), Bound::Excluded(behind(prefix)));
-            if let Some(Cursor(suffix)) = after {
-                let passed = Bound::Excluded([prefix.as_slice(), suffix].concat());
-                *(if self.ascending { &mut low } else { &mut high }) = passed;
-            }
-            let mut range = Range { rows: self.db.range::<Vec<u8>, _>((low, high)), prefix: prefix.len(), next: None };
+    fn ranges(&self, after: Option<&Cursor>) -> Result<Vec<Range<'_>>, ReadError> {
+        let of_index = self.prefixes.iter().map(|prefix| {
+            let rows = self.db.range::<Vec<u8>, _>(self.bounds(prefix, Bound::Excluded(behind(prefix)), after));
+            (Box::new(rows) as Box<dyn DoubleEndedIterator<Item = Found>>, prefix.len())
+        });
+        let sorted = self.sorted.range(self.bounds(&[], Bound::Unbounded, after));
+        let sorted = sorted.map(|(suffix, value)| Ok((IVec::from(suffix.as_slice()), value.clone())));
+        let ranges = of_index.chain([(Box::new(sorted) as Box<dyn DoubleEndedIterator<Item = Found> + '_>, 0)]);
+        let ranges = ranges.map(|(rows, prefix)| {
+            let mut range = Range { rows, prefix, next: None };
             range.advance(self.ascending)?;
             Ok(range)
         });
         ranges.collect()
     }
 
+    /// What begins with `prefix` and comes after the last page.
+    fn bounds(&self, prefix: &[u8], end: Bound<Vec<u8>>, after: Option<&Cursor>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        let passed = after.map(|Cursor(suffix)| Bound::Excluded([prefix, suffix].concat()));
+        let begin = Bound::Included(prefix.to_vec());
+        match passed {
+            Some(passed) if self.ascending => (passed, end),
+            Some(passed) => (begin, passed),
+            None => (begin, end),
+        }
+    }
+
     /// Which range holds the row that comes next.
-    fn first(&self, ranges: &[Range]) -> Option<usize> {
+    fn first(&self, ranges: &[Range<'_>]) -> Option<usize> {
         let waiting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.suffix()?, at)));
         let first = waiting.min_by(|(left, _), (right, _)| self.order(left, right));
         first.map(|(_, at)| at)
