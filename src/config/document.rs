@@ -17,7 +17,7 @@ use super::mistake::{Mistake, Mistakes};
 const LARGEST_BYTES: u64 = 64 << 20;
 
 /// What was read so far, for the digest and for the watch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     digest: Sha256,
     watched: BTreeSet<PathBuf>,

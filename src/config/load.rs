@@ -42,6 +42,8 @@ pub struct Loaded {
     pub instances: Vec<Instance>,
     /// What is legal but probably not meant.
     pub warnings: Vec<Mistake>,
+    /// What it was read from: as long as that is as it was, so is what it says.
+    pub(super) files: Files,
 }
 
 /// Reads `path` and every file that it names; all mistakes at once, in order of file and place.
@@ -74,20 +76,10 @@ const TRIES: usize = 16;
 /// is exchanged whole, but between two of them a link may be swapped that both lie behind, and half of the old
 /// configuration with half of the new is neither. `known` is the digest of what was read so before, if it was.
 pub fn load_steady(path: &Path, overrides: &Overrides, known: Option<&str>) -> Result<Loaded, Vec<Mistake>> {
-    load_watched(path, overrides, known).0
-}
-
-/// [`load_steady`], with the files where one look was enough: as long as they are as they were read, so is what they say.
-pub(super) fn load_watched(
-    path: &Path,
-    overrides: &Overrides,
-    known: Option<&str>,
-) -> (Result<Loaded, Vec<Mistake>>, Option<Files>) {
-    let (first, files) = read_all(path, overrides, credentials().as_deref(), None);
-    let is_known = |loaded: &Loaded| Some(loaded.config.digest.as_str()) == known;
-    match first {
-        Ok(loaded) if is_known(&loaded) || files.are_as_read() => (Ok(loaded), Some(files)),
-        Ok(_) | Err(_) => (steady(known, path, || load(path, overrides)), None),
+    let is_steady = |loaded: &Loaded| Some(loaded.config.digest.as_str()) == known || loaded.files.are_as_read();
+    match load(path, overrides) {
+        Ok(loaded) if is_steady(&loaded) => Ok(loaded),
+        Ok(_) | Err(_) => steady(known, path, || load(path, overrides)),
     }
 }
 
@@ -123,15 +115,6 @@ pub(super) fn load_with(
     credentials: Option<&Path>,
     answer: Option<(&DiscoveryId, &str)>,
 ) -> Result<Loaded, Vec<Mistake>> {
-    read_all(path, overrides, credentials, answer).0
-}
-
-fn read_all(
-    path: &Path,
-    overrides: &Overrides,
-    credentials: Option<&Path>,
-    answer: Option<(&DiscoveryId, &str)>,
-) -> (Result<Loaded, Vec<Mistake>>, Files) {
     let mistakes = Mistakes::default();
     let mut loader = Loader { base: folder_of(path), files: Files::default(), mistakes: &mistakes, answer };
     let config = match loader.files.read(path) {
@@ -143,13 +126,12 @@ fn read_all(
         }
     };
     let files = loader.files;
-    let loaded = mistakes.into_result().and_then(|warnings| {
+    mistakes.into_result().and_then(|warnings| {
         let (digest, watched) = files.finish();
         // Without the main file there was a mistake, and this line is not reached.
         let (config, instances) = config.ok_or_else(Vec::new)?;
-        Ok(Loaded { config: Config { digest, watched, ..config }, instances, warnings })
-    });
-    (loaded, files)
+        Ok(Loaded { config: Config { digest, watched, ..config }, instances, warnings, files })
+    })
 }
 
 struct Loader<'m> {
@@ -455,7 +437,7 @@ mod tests {
         fs::create_dir(&rules).unwrap();
         fs::write(&main, "storage.path = 'data'\npolicy.rules = ['rules.d/*.toml']\n").unwrap();
         fs::write(rules.join("a.toml"), "").unwrap();
-        let read = || read_all(&main, &Overrides::default(), None, None).1;
+        let read = || load(&main, &Overrides::default()).unwrap().files;
         assert!(read().are_as_read());
         let changes: [&dyn Fn(); 4] = [
             &|| fs::write(rules.join("a.toml"), "# other").unwrap(),

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
 use super::document::{Files, folder_of};
-use super::load::load_watched;
+use super::load::load_steady;
 use super::{Loaded, Mistake, Overrides};
 
 /// How often everything is read although nothing was heard.
@@ -81,11 +81,8 @@ impl Watch {
     pub fn new(path: &Path, overrides: Overrides, loaded: &Loaded, reloaded: mpsc::Sender<Reloaded>) -> (Self, Reload) {
         let (ask, requests) = mpsc::channel(8);
         let last = Ok(loaded.config.digest.clone());
-        let folders = loaded.config.watched.clone();
-        (
-            Self { path: path.to_owned(), overrides, last, files: None, folders, every: POLL, requests, reloaded },
-            Reload(ask),
-        )
+        let (files, folders) = (Some(loaded.files.clone()), loaded.config.watched.clone());
+        (Self { path: path.to_owned(), overrides, last, files, folders, every: POLL, requests, reloaded }, Reload(ask))
     }
 
     /// Watches until every [`Reload`] or the receiver of [`Reloaded`] is gone; dropping the future stops it too.
@@ -157,10 +154,9 @@ impl Watch {
     async fn read(&mut self) -> Option<Result<Box<Loaded>, Vec<Mistake>>> {
         let (path, overrides) = (self.path.clone(), self.overrides.clone());
         let known = self.last.clone().ok();
-        let read = move || load_watched(&path, &overrides, known.as_deref());
-        let (outcome, files) = task::spawn_blocking(read).await.ok()?;
-        let outcome = outcome.map(Box::new);
-        self.files = files;
+        let read = move || load_steady(&path, &overrides, known.as_deref());
+        let outcome = task::spawn_blocking(read).await.ok()?.map(Box::new);
+        self.files = outcome.as_ref().ok().map(|loaded| loaded.files.clone());
         match &outcome {
             Ok(loaded) => self.folders.clone_from(&loaded.config.watched),
             // What was named before is watched on, since that is where the mend will come.
@@ -326,6 +322,20 @@ mod tests {
         // The folder behind the link is listened to as well, though nobody listened to it at the start.
         rule(&folder, "..3/rules.d/a.toml", "reboot_vm");
         assert_eq!(watched.next_mode().await, "reboot_vm");
+    }
+
+    #[tokio::test]
+    async fn what_is_as_it_was_loaded_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        plain(folder.path());
+        let path = folder.path().join("remedyd.toml");
+        let loaded = load(&path, &Overrides::default()).unwrap();
+        let (mut watch, _reload) = Watch::new(&path, Overrides::default(), &loaded, mpsc::channel(1).0);
+        assert!(watch.is_as_read().await && watch.is_as_read().await);
+        rule(folder.path(), "rules.d/a.toml", "reboot_vm");
+        assert!(!watch.is_as_read().await);
+        assert_eq!(watch.read().await.unwrap().unwrap().config.settings.rules.len(), 1);
+        assert!(watch.is_as_read().await);
     }
 
     #[tokio::test]

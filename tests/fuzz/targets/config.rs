@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let main = folder.join(FILES[0].0);
     let read = load(&main, &Overrides::default());
     match &read {
-        Ok(Loaded { config, instances, warnings }) => {
+        Ok(Loaded { config, instances, warnings, .. }) => {
             warnings.iter().for_each(|warning| inside(&main, warning));
             let again = load(&main, &Overrides::default()).expect("the same files are right again");
             let (first, second) = (format!("{config:?} {instances:?}"), format!("{:?} {:?}", again.config, again.instances));
