@@ -101,7 +101,7 @@ impl Index {
 }
 
 /// The suffix of an index by time.
-pub fn moment(at: Timestamp, id: &[u8; 16]) -> [u8; MOMENT] {
+fn moment(at: Timestamp, id: &[u8; 16]) -> [u8; MOMENT] {
     let mut suffix = [0; MOMENT];
     // The sign bit turned: moments before 1970 sort before those after.
     suffix[..8].copy_from_slice(&(at.as_micros() ^ i64::MIN).to_be_bytes());

@@ -23,7 +23,8 @@ pub struct Scan<'a> {
     pub db: &'a sled::Db,
     /// What the keys of each range begin with; none is a part of another.
     pub prefixes: Vec<Vec<u8>>,
-    /// What belongs between them, and no index has: values under suffixes.
+    /// What belongs between them, and no index has: values under suffixes. Whoever sorted it has looked at all of it, which
+    /// [`BUDGET`] does not bound.
     pub sorted: BTreeMap<Vec<u8>, IVec>,
     /// Smallest suffix first.
     pub ascending: bool,
