@@ -229,7 +229,7 @@ fn of_remediation(row: &RemediationPlace) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 /// The row cannot be read.
-pub fn last_change(key: &[u8], value: &[u8]) -> Result<[u8; MOMENT], BadRow> {
+pub fn update_moment(key: &[u8], value: &[u8]) -> Result<[u8; MOMENT], BadRow> {
     #[derive(Deserialize)]
     struct Changed {
         id: RemediationId,

@@ -36,7 +36,7 @@ pub fn remediations(db: &sled::Db, filter: &RemediationFilter) -> Result<Prefixe
 /// By last change: the ranges that are in that order, which are of those that have ended, and those that have to be sorted: the
 /// instance's, else of what is live. Ended ones in different states are not told apart; the filter passes over those that are
 /// not wanted.
-pub fn remediations_by_change(db: &sled::Db, filter: &RemediationFilter) -> Result<(Prefixes, Prefixes), ReadError> {
+pub fn remediations_by_update(db: &sled::Db, filter: &RemediationFilter) -> Result<(Prefixes, Prefixes), ReadError> {
     if filter.instance_id.is_some() {
         return Ok((Vec::new(), remediations(db, filter)?));
     }
