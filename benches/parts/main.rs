@@ -16,7 +16,7 @@ use remedyd::domain::{Labels, Timestamp};
 use remedyd::engine::{Change, Input, join, judge};
 use remedyd::store::journal::record::RecordedCause;
 use remedyd::store::journal::{Draft, Journal, SEGMENT_BYTES};
-use remedyd::store::{Entry, encode};
+use remedyd::store::{Encoder, Entry, encode};
 use remedyd::writer::TURN_ALERTS;
 use world::{NODES, Said, World, body, load, read, source};
 
@@ -170,7 +170,8 @@ fn encoding(criterion: &mut Criterion) {
         ("remediation", find(|change| matches!(change, Change::Remediation(_)))),
     ] {
         group.throughput(Throughput::Bytes(encode(change).value.map_or(0, |value| value.len() as u64)));
-        group.bench_function(name, |bencher| bencher.iter(|| encode(black_box(change))));
+        let mut encoder = Encoder::default();
+        group.bench_function(name, |bencher| bencher.iter(|| encoder.encode(black_box(change))));
     }
 }
 

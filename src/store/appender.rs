@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::applier::Applier;
 use super::batch::Row;
-use super::codec::{self, Entry};
+use super::codec::{Encoder, Entry};
 use super::database::{self, Applied, Turn};
 use super::identity::{self, Identity};
 use super::index;
@@ -43,6 +43,7 @@ pub struct Appender {
     pub(super) synced: Box<dyn Fn(Duration) + Send>,
     pub(super) lock: Arc<Lock>,
     pub(super) draft: Draft,
+    pub(super) encoder: Encoder,
     /// What the turn has written so far.
     pub(super) rows: Vec<Row>,
     /// The turn lets an act out.
@@ -77,7 +78,7 @@ impl Port for Appender {
         }
         self.has_act |= changes.iter().any(is_act);
         self.has_begun |= changes.iter().any(|change| matches!(change, Change::Execution(_)));
-        let entries: Vec<Entry> = changes.iter().map(codec::encode).collect();
+        let entries: Vec<Entry> = changes.iter().map(|change| self.encoder.encode(change)).collect();
         let Cause { principal, request_id, role, address } = cause;
         let request_id = request_id.as_deref();
         let recorded = Recorded { principal, request_id, kind, role: *role, address: *address };

@@ -1,6 +1,6 @@
 //! A row as bytes, and back. Nothing that fails its check is ever handed out as a row.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::form;
@@ -35,38 +35,79 @@ impl BadRow {
 /// What is wrong with a row that lies where another one belongs.
 pub const FOREIGN: &str = "it belongs under another key";
 
-/// The bytes of a change.
-pub fn encode(change: &Change) -> Entry {
-    let key = keys::of(change);
-    let json = match change {
-        Change::Alert(row) => json(row),
-        Change::DeadLetter(row) => json(row),
-        Change::Remediation(row) => json(row),
-        Change::Link(row) => json(row),
-        Change::Transition(row) => json(row),
-        Change::Alias(row) => json(row),
-        Change::Hold(row) => json(row),
-        Change::Held(row) => json(row),
-        Change::Instance(row) => json(row),
-        Change::Cluster(row) => json(row),
-        Change::NodeMemory(row) => json(row),
-        Change::Execution(row) => json(row),
-        Change::Horizon(row) => json(row),
-        Change::Pause(row) => json(row),
-        Change::Run(row) => json(row),
-        Change::Condition(row) => json(row),
-        Change::Pending(row) => json(row),
-        Change::HeldGone(_)
-        | Change::InstanceGone(_)
-        | Change::ClusterGone(_)
-        | Change::ConditionGone(..)
-        | Change::Settled(_) => return Entry { key, value: None },
-    };
-    let value = Some(form::seal(&key, &json));
-    Entry { key, value }
+/// Makes bytes of changes. They lie side by side in pieces of memory that are given back as a whole once sled has all rows of
+/// one: of those that wait for it there can be tens of thousands, and each in a place of its own would leave gaps.
+#[derive(Debug)]
+pub struct Encoder {
+    /// The JSON of the row that is being written.
+    json: Vec<u8>,
+    /// What is left of the piece.
+    piece: BytesMut,
 }
 
-/// The change that `encode` made these bytes of.
+/// How large a piece is: some 150 rows. `BytesMut` makes none of more by itself.
+const PIECE: usize = 64 << 10;
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { json: Vec::with_capacity(1024), piece: BytesMut::with_capacity(PIECE) }
+    }
+}
+
+impl Encoder {
+    /// The bytes of a change.
+    pub fn encode(&mut self, change: &Change) -> Entry {
+        self.piece.extend_from_slice(&keys::of(change));
+        let key = self.piece.split().freeze();
+        let value = self.write(change).then(|| {
+            form::seal_into(&key, &self.json, &mut self.piece);
+            self.piece.split().freeze()
+        });
+        Entry { key, value }
+    }
+
+    /// Writes the row as JSON; says whether there is one.
+    fn write(&mut self, change: &Change) -> bool {
+        self.json.clear();
+        match change {
+            Change::Alert(row) => self.json(row),
+            Change::DeadLetter(row) => self.json(row),
+            Change::Remediation(row) => self.json(row),
+            Change::Link(row) => self.json(row),
+            Change::Transition(row) => self.json(row),
+            Change::Alias(row) => self.json(row),
+            Change::Hold(row) => self.json(row),
+            Change::Held(row) => self.json(row),
+            Change::Instance(row) => self.json(row),
+            Change::Cluster(row) => self.json(row),
+            Change::NodeMemory(row) => self.json(row),
+            Change::Execution(row) => self.json(row),
+            Change::Horizon(row) => self.json(row),
+            Change::Pause(row) => self.json(row),
+            Change::Run(row) => self.json(row),
+            Change::Condition(row) => self.json(row),
+            Change::Pending(row) => self.json(row),
+            Change::HeldGone(_)
+            | Change::InstanceGone(_)
+            | Change::ClusterGone(_)
+            | Change::ConditionGone(..)
+            | Change::Settled(_) => return false,
+        }
+        true
+    }
+
+    fn json<T: Serialize>(&mut self, row: &T) {
+        serde_json::to_writer(&mut self.json, row).expect("rows have text keys only, and memory takes every byte");
+    }
+}
+
+/// The bytes of a single change.
+pub fn encode(change: &Change) -> Entry {
+    let mut encoder = Encoder { json: Vec::new(), piece: BytesMut::new() };
+    encoder.encode(change)
+}
+
+/// The change that [`Encoder::encode`] made these bytes of.
 ///
 /// # Errors
 /// The key is of no kind, the value fails its checksum or is no row of that kind, the row belongs under another key, or
@@ -178,12 +219,6 @@ fn split_line(line: &[u8]) -> Option<(Kind, &[u8])> {
     let end = rest.iter().position(|byte| *byte == b'"')?;
     let kind = Kind::named(std::str::from_utf8(&rest[..end]).ok()?)?;
     Some((kind, rest[end..].strip_prefix(b"\":")?))
-}
-
-fn json<T: Serialize>(row: &T) -> Vec<u8> {
-    let mut json = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut json, row).expect("rows have text keys only, and memory takes every byte");
-    json
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use lz4_flex::block;
 
 use super::codec::BadRow;
@@ -29,22 +29,34 @@ const EXPANDS: usize = 255;
 
 /// The value for the row at `key`.
 pub fn seal(key: &[u8], json: &[u8]) -> Bytes {
-    let small = dictionary(key).and_then(|text| smaller(json, text));
-    let mut value = small.unwrap_or_else(|| [&[JSON, 0, 0, 0, 0], json].concat());
-    let sum = crc32c::crc32c(&value[ENVELOPE..]).to_be_bytes();
-    value[1..ENVELOPE].copy_from_slice(&sum);
-    Bytes::copy_from_slice(&value)
+    let mut value = BytesMut::new();
+    seal_into(key, json, &mut value);
+    value.freeze()
+}
+
+/// The same behind what `out` holds.
+pub fn seal_into(key: &[u8], json: &[u8], out: &mut BytesMut) {
+    let from = out.len();
+    if dictionary(key).and_then(|text| make_smaller(json, text, out)).is_none() {
+        out.truncate(from);
+        out.extend_from_slice(&[JSON, 0, 0, 0, 0]);
+        out.extend_from_slice(json);
+    }
+    let (envelope, body) = out[from..].split_at_mut(ENVELOPE);
+    envelope[1..].copy_from_slice(&crc32c::crc32c(body).to_be_bytes());
 }
 
 /// A value of the form LZ4 without its checksum; nothing where it would be no smaller.
-fn smaller(json: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
+fn make_smaller(json: &[u8], dictionary: &[u8], out: &mut BytesMut) -> Option<()> {
     const HEAD: usize = ENVELOPE + LENGTH;
-    let mut value = vec![0; HEAD + block::get_maximum_output_size(json.len())];
+    let from = out.len();
+    out.resize(from + HEAD + block::get_maximum_output_size(json.len()), 0);
+    let value = &mut out[from..];
     value[0] = LZ4;
     value[ENVELOPE..HEAD].copy_from_slice(&u32::try_from(json.len()).ok()?.to_be_bytes());
     let length = block::compress_into_with_dict(json, &mut value[HEAD..], dictionary).ok()?;
-    value.truncate(HEAD + length);
-    (LENGTH + length < json.len()).then_some(value)
+    out.truncate(from + HEAD + length);
+    (LENGTH + length < json.len()).then_some(())
 }
 
 /// The JSON inside a value, which lies at `key`.

@@ -43,7 +43,7 @@ mod walk;
 
 pub use appender::Appender;
 pub use checkpoint::{parse_chain, show_chain};
-pub use codec::{BadRow, Entry, encode};
+pub use codec::{BadRow, Encoder, Entry, encode};
 pub use database::set_aside;
 pub use error::StoreError;
 pub use fatal::Fatal;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::appender::Appender;
 use super::applier::Applier;
 use super::batch::{Highest, Nobody, Row};
+use super::codec::Encoder;
 use super::database::{self, Applied, Group, Turn};
 use super::fatal::{Alarm, Fatal};
 use super::identity::{self, Found, Identity};
@@ -200,6 +201,7 @@ pub(super) fn open_with(dir: &Path, options: Options, segment_bytes: u64) -> Res
         synced: options.synced,
         lock,
         draft: Draft::default(),
+        encoder: Encoder::default(),
         rows: Vec::new(),
         has_act: false,
         has_begun: false,
