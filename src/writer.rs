@@ -30,6 +30,9 @@ pub const TURN_ALERTS: usize = 256;
 /// The longest silence of the writer: an empty tick proves to systemd's watchdog that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// How long nothing may have come before memory is tidied, and how long nothing has to come before that goes on.
+const QUIET: Duration = Duration::from_millis(10);
+
 /// How soon it is looked again whether the store has caught up.
 const BEHIND_LOOK: Duration = Duration::from_millis(2);
 
@@ -88,6 +91,8 @@ pub struct Writer<P> {
     door: Door,
     /// Results that came while the disk had no room: taken first once it has.
     kept: VecDeque<Envelope>,
+    /// When memory is tidied if nothing comes until then.
+    rests_at: Option<Timestamp>,
     effects: mpsc::UnboundedSender<Effect>,
     observer: Box<dyn Observer>,
 }
@@ -137,7 +142,8 @@ impl<P: Port> Writer<P> {
         effects: mpsc::UnboundedSender<Effect>,
         observer: Box<dyn Observer>,
     ) -> Self {
-        Self { engine, port, clock, lanes, door, kept: VecDeque::new(), effects, observer }
+        let rests_at = Some(clock.now());
+        Self { engine, port, clock, lanes, door, kept: VecDeque::new(), rests_at, effects, observer }
     }
 
     /// Runs until `stop` says so and everything queued is on disk; gives the store back to be closed.
@@ -150,6 +156,10 @@ impl<P: Port> Writer<P> {
             let first = match woken {
                 Woken::Input(envelope) => Some(*envelope),
                 Woken::Time => None,
+                Woken::Quiet => {
+                    self.rest();
+                    continue;
+                }
                 Woken::Stop => {
                     self.lanes.commands.close();
                     self.lanes.signals.close();
@@ -184,14 +194,22 @@ impl<P: Port> Writer<P> {
             None => HEARTBEAT,
         };
         let is_behind = self.port.is_behind();
+        let quiet = self.rests_at.map(|at| at.since(self.clock.now())).filter(|quiet| *quiet < pause && !is_behind);
         tokio::select! {
             biased;
             _ = stop => Woken::Stop,
             Some(envelope) = self.lanes.commands.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
             Some(envelope) = self.lanes.signals.recv(), if !is_behind => Woken::Input(Box::new(envelope)),
+            () = tokio::time::sleep(quiet.unwrap_or_default()), if quiet.is_some() => Woken::Quiet,
             () = tokio::time::sleep(if is_behind { pause.min(BEHIND_LOOK) } else { pause }) => Woken::Time,
         }
+    }
+
+    /// Tidies memory for a moment.
+    fn rest(&mut self) {
+        let more = self.engine.rest(self.clock.now());
+        self.rests_at = more.map(|at| at.max(self.clock.now().plus(QUIET)));
     }
 
     /// A moment without room: who can ask again is refused, what must not be lost is kept, and nothing is stepped. Says
@@ -235,6 +253,7 @@ impl<P: Port> Writer<P> {
         }
         Committed::by(&mut self.port, turn, self.clock.now())?.release(&self.effects, self.observer.as_mut());
         self.turned(None);
+        self.rests_at = Some(self.clock.now().plus(QUIET));
         if let Some(drift) = self.clock.wall_drift() {
             tracing::warn!(drift_us = drift, "the wall clock jumped; engine time goes on as if it had not");
         }
@@ -273,6 +292,7 @@ impl<P: Port> Writer<P> {
 enum Woken {
     Input(Box<Envelope>),
     Time,
+    Quiet,
     Stop,
 }
 

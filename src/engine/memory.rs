@@ -4,6 +4,8 @@
 //! what is on disk. Rows that can no longer matter to a decision (resolved alerts, ended remediations) leave it; an
 //! input that names one gets it back as [`super::Past`].
 
+mod resting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
@@ -18,6 +20,8 @@ use crate::domain::{
     Horizons, HostId, Identity, Instance, InstanceId, Link, NodeMemory, Pause, Record, Remediation, RemediationId,
     State, Timestamp, Trigger,
 };
+
+pub use resting::Resting;
 
 /// Who is due at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +85,6 @@ impl Memory {
     }
 
     /// How many of them lie open.
-    #[cfg(test)]
     pub(super) fn open_rows(&self) -> usize {
         let (instances, alerts) = (self.instances.open_rows(), self.alerts.open_rows());
         instances + alerts + self.remediations.open_rows() + self.nodes.open_rows()

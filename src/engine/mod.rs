@@ -51,7 +51,7 @@ use ids::IdSource;
 pub use input::{
     Command, Configured, DeadReport, Delivery, Input, LookPurpose, Report, ReportStatus, Selector, Sighting,
 };
-use memory::Memory;
+use memory::{Memory, Resting};
 pub use past::{Back, Past, PastKey};
 pub use policy::{Verdict, judge};
 pub use refusal::{Refusal, Reply};
@@ -85,6 +85,7 @@ pub struct Engine {
     settings: Option<Arc<Settings>>,
     ids: IdSource,
     inherited: Inherited,
+    resting: Resting,
 }
 
 /// What an earlier process left under way.
@@ -110,7 +111,7 @@ impl Engine {
             }
         }
         let inherited = Inherited { effects: memory.pending().keys().copied().collect(), waiting };
-        Self { memory, settings: None, ids: IdSource::new(seed), inherited }
+        Self { memory, settings: None, ids: IdSource::new(seed), inherited, resting: Resting::default() }
     }
 
     /// The same, with no more than so many rows of a kind unpacked: slower, and otherwise no different.
@@ -165,6 +166,12 @@ impl Engine {
             | Input::Notified { .. }
             | Input::Checkpointed { .. } => Vec::new(),
         }
+    }
+
+    /// To be called while nothing comes: memory takes less room afterwards, and is no other. It takes a millisecond or two.
+    /// Says from when on there is more to do.
+    pub fn rest(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.resting.go_on(&mut self.memory, now)
     }
 
     /// Takes one input.

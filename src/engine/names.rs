@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::few::{self, Few};
+use super::rows::tighten;
 use crate::domain::{Instance, InstanceId};
 
 /// Names and addresses of instances, normalised. Several instances may have one: host names are their clusters' own.
@@ -32,6 +33,12 @@ impl NameIndex {
         if let Some(short) = short_name(&normalise(&instance.name)) {
             few::take(&mut self.short, &short.into(), &instance.id);
         }
+    }
+
+    /// Lays both trees out anew, without room for more.
+    pub fn tighten(&mut self) {
+        tighten(&mut self.exact);
+        tighten(&mut self.short);
     }
 
     /// Instances that a label's value names, of those that `counts` says yes to: by the whole name first; by the short name

@@ -5,8 +5,8 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::ops::Bound;
+use std::{fmt, mem};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,9 @@ use super::packed::{Packed, Packer};
 
 /// How many rows of a kind lie open: all that a fleet of 10,000 has in use. More do only while a step reads them.
 const OPEN: usize = 16_384;
+
+/// How many blocks are laid elsewhere at a time: more of each size than the allocator keeps at hand for a thread, which are 200.
+const MOVED: usize = 4096;
 
 /// Rows that lie outside the tree: one of its nodes has room for eleven, and after keys that came in order half of it is empty.
 #[derive(Clone)]
@@ -139,28 +142,58 @@ impl<K: Ord + Clone, V: Serialize + DeserializeOwned> Rows<K, V> {
         self.make_room();
     }
 
-    #[cfg(test)]
+    /// How many lie open.
     pub(super) fn open_rows(&self) -> usize {
-        self.rows.values().filter(|row| row.open.get().is_some()).count()
+        self.open.borrow().len()
     }
 
     /// Packs what has not been used for longest, or nearly so, until no more lie open than may.
     pub(super) fn make_room(&mut self) {
-        let (among, open) = (self.rows.len(), self.open.get_mut());
-        while open.len() > self.most_open {
-            let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
-            let Some(key) = open.range((after, Bound::Unbounded)).next().cloned() else { continue };
-            if let Some(row) = self.rows.get_mut(&key).filter(|row| !row.is_used.replace(false)) {
-                if let Some(opened) = row.open.take()
-                    && row.packed.is_none()
-                {
-                    row.packed = Some(self.packer.pack(&*opened, among));
-                }
-                open.remove(&key);
-            }
-            self.last = Some(key);
+        while self.open.get_mut().len() > self.most_open {
+            self.look();
         }
     }
+
+    /// Looks at the next open rows, `most` of them, and packs those that were not used since they were last looked at. Says
+    /// whether all were looked at: then the next look begins with the first again.
+    pub(super) fn rest(&mut self, most: usize) -> bool {
+        (0..most).any(|_| !self.look())
+    }
+
+    /// Whether there is an open row behind the one that was last looked at. If it was not used since, it is packed.
+    fn look(&mut self) -> bool {
+        let open = self.open.get_mut();
+        let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let Some(key) = open.range((after, Bound::Unbounded)).next().cloned() else { return false };
+        let among = self.rows.len();
+        if let Some(row) = self.rows.get_mut(&key).filter(|row| !row.is_used.replace(false)) {
+            if let Some(opened) = row.open.take()
+                && row.packed.is_none()
+            {
+                row.packed = Some(self.packer.pack(&*opened, among));
+            }
+            open.remove(&key);
+        }
+        self.last = Some(key);
+        true
+    }
+
+    /// Lays the tree and what is packed out anew, without room for more. A block that was packed lies between rows that were
+    /// open, and keeps their room from being given back.
+    pub(super) fn tighten(&mut self) {
+        tighten(&mut self.rows);
+        // Some hundreds at a time: a place that was just left would be the next one's, and nothing would have moved.
+        let mut left: Vec<&mut Packed> = self.rows.values_mut().filter_map(|row| row.packed.as_mut()).collect();
+        for some in left.chunks_mut(MOVED) {
+            let copies: Vec<Packed> = some.iter().map(|packed| (**packed).clone()).collect();
+            some.iter_mut().zip(copies).for_each(|(packed, copy)| **packed = copy);
+        }
+    }
+}
+
+/// Lays a tree out anew, without room for more. One whose keys came in order is half empty.
+pub(super) fn tighten<K: Ord, V>(tree: &mut BTreeMap<K, V>) {
+    *tree = mem::take(tree).into_iter().collect();
 }
 
 #[cfg(test)]
@@ -170,6 +203,10 @@ mod tests {
     /// Of very different lengths, like one another only in part.
     fn row(dice: u32) -> Vec<String> {
         (0..dice % 7).map(|n| format!("node {} has fallen off the bus for the {n}th time", dice % 1000)).collect()
+    }
+
+    fn truly_open<K, V>(rows: &Rows<K, V>) -> usize {
+        rows.rows.values().filter(|row| row.open.get().is_some()).count()
     }
 
     #[test]
@@ -194,10 +231,15 @@ mod tests {
                     }
                     _ => assert_eq!((rows.get(&key), rows.contains_key(&key)), (map.get(&key), map.contains_key(&key))),
                 }
-                let before = rows.open.borrow().len();
+                let before = rows.open_rows();
+                match dice >> 24 & 31 {
+                    0 => drop(rows.rest(usize::from(key))),
+                    1 => rows.tighten(),
+                    _ => {}
+                }
                 rows.make_room();
-                let open = rows.open.borrow().len();
-                assert!(open <= most && rows.open_rows() == open);
+                let open = rows.open_rows();
+                assert!(open <= most && truly_open(&rows) == open);
                 packed += before - open;
                 assert_eq!((rows.len(), rows.is_empty()), (map.len(), map.is_empty()));
                 if step % 500 == 0 {
@@ -234,8 +276,8 @@ mod tests {
             rows.rows.values().map(|row| row.packed.as_ref().unwrap().block().as_ptr()).collect()
         };
         let before = blocks(&rows);
-        assert_eq!((rows.values().count(), rows.open.borrow().len()), (10, 10));
+        assert_eq!((rows.values().count(), rows.open_rows()), (10, 10));
         rows.make_room();
-        assert_eq!((blocks(&rows), rows.open.borrow().len()), (before, 0));
+        assert_eq!((blocks(&rows), rows.open_rows()), (before, 0));
     }
 }

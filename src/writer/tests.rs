@@ -215,3 +215,37 @@ async fn while_the_store_is_behind_commands_are_taken_and_signals_wait() {
     assert!(matches!(answer.await, Ok(Ok(Reply::Received { .. }))));
     assert!(running.await.unwrap());
 }
+
+#[test]
+fn memory_is_tidied_while_nothing_comes_and_whatever_comes_goes_first() {
+    let (inlet, lanes) = inlet(LANE);
+    let disk = Disk { told: Told::default(), fails: false, short_for: 0, is_behind: Arc::default() };
+    let (effects, _effects) = mpsc::unbounded_channel();
+    let clock = Arc::new(Clock::start(None));
+    let (engine, door) = (Engine::new([], 1), inlet.door().clone());
+    let mut writer = Writer::new(engine, disk, Arc::clone(&clock), lanes, door, effects, Box::new(Deaf));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_stop, mut stopped) = oneshot::channel();
+    let mut wait = |writer: &mut Writer<Disk>| runtime.block_on(writer.wait(&mut stopped));
+
+    assert!(matches!(wait(&mut writer), Woken::Quiet), "at once after a start");
+    for input in [configured(), create()] {
+        let (envelope, _) = inlet::envelope(Cause::system(), input, false);
+        inlet.lane(&envelope.input).try_send(envelope).unwrap();
+        let Woken::Input(envelope) = wait(&mut writer) else { panic!("an input goes first") };
+        writer.rests_at = None;
+        writer.turn(Some(*envelope)).unwrap();
+        assert!(writer.rests_at.is_some_and(|at| at > Timestamp::from_micros(0)), "every turn wakes rows");
+    }
+    // The act of the remediation is out; until its result comes nothing is due.
+    writer.turn(None).unwrap();
+    assert!(matches!(wait(&mut writer), Woken::Quiet));
+    // What lies open will be packed later: that is when it is looked at again.
+    let mut rests = 0;
+    while writer.rests_at.is_some_and(|at| at.since(clock.now()) < HEARTBEAT / 2) {
+        writer.rest();
+        rests += 1;
+        assert!(rests < 100);
+    }
+    assert!(rests > 1 && writer.rests_at.is_some());
+}
