@@ -2,7 +2,9 @@
 
 mod standing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -19,18 +21,19 @@ use crate::telemetry::service;
 use crate::writer::{Observer, Turned};
 use standing::Standing;
 
-/// Follows every commit. It keeps just enough of its own to know what a row was before.
+/// Follows every commit. It keeps just enough of its own to know what a row was before; what grows with a fleet lies in one piece
+/// each, apart from the rows that come and go beside it.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
-    live: BTreeMap<RemediationId, State>,
+    live: HashMap<RemediationId, State>,
     /// How many are in each state; a turn does not go through all of them.
     in_state: BTreeMap<State, usize>,
-    /// Those that wait for a person, the oldest first.
-    proposals: BTreeSet<(Timestamp, RemediationId)>,
+    /// Those that wait for a person, the oldest first, and some that no longer do.
+    proposals: BinaryHeap<Reverse<(Timestamp, RemediationId)>>,
     held: BTreeMap<InstanceId, HeldWhy>,
     holds: BTreeSet<HoldId>,
     paused: BTreeSet<Option<ClusterId>>,
-    alerts: BTreeMap<AlertId, AlertState>,
+    alerts: HashMap<AlertId, AlertState>,
     unjoined: BTreeSet<AlertId>,
     notices: BTreeMap<EffectId, NoticeId>,
     /// How many of them wait for each receiver.
@@ -55,13 +58,13 @@ impl Telemetry {
     pub fn new(metrics: Arc<Metrics>, memory: &Memory, live: &[Change], is_watched: bool) -> Self {
         let mut telemetry = Self {
             metrics,
-            live: BTreeMap::new(),
+            live: HashMap::new(),
             in_state: BTreeMap::new(),
-            proposals: BTreeSet::new(),
+            proposals: BinaryHeap::new(),
             held: BTreeMap::new(),
             holds: memory.holds().keys().copied().collect(),
             paused: BTreeSet::new(),
-            alerts: BTreeMap::new(),
+            alerts: HashMap::new(),
             unjoined: BTreeSet::new(),
             notices: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -153,12 +156,27 @@ impl Telemetry {
         if is_live {
             *self.in_state.entry(row.state).or_default() += 1;
         }
-        if row.state == State::PendingApproval {
-            self.proposals.insert((row.created_at, row.id));
-        } else {
-            self.proposals.remove(&(row.created_at, row.id));
+        if row.state == State::PendingApproval && before != Some(row.state) {
+            self.proposals.push(Reverse((row.created_at, row.id)));
         }
         self.metrics.remediation_moved(before, row.state);
+    }
+
+    /// When the oldest proposal was made that waits for a person.
+    fn oldest_proposal(&mut self) -> Option<Timestamp> {
+        let waits = |id: &RemediationId| self.live.get(id) == Some(&State::PendingApproval);
+        // An old one may wait for long, with many behind it that do not.
+        if self.proposals.len() > 2 * self.live.len() + 64 {
+            self.proposals.retain(|Reverse((_, id))| waits(id));
+        }
+        while let Some(oldest) = self.proposals.peek_mut() {
+            let Reverse((created, id)) = *oldest;
+            if waits(&id) {
+                return Some(created);
+            }
+            PeekMut::pop(oldest);
+        }
+        None
     }
 
     fn link(&mut self, link: &Link) {
@@ -221,12 +239,13 @@ impl Telemetry {
     }
 
     /// Counts what only the whole memory tells.
-    fn count(&self, engine: &Engine) {
+    fn count(&mut self, engine: &Engine) {
         for cluster in engine.memory().clusters().keys() {
             let (taken, limit) = engine.places(cluster);
             self.metrics.set_cluster(cluster, engine.memory().instances_in(cluster), limit, taken);
         }
-        self.metrics.set_oldest_proposal(self.proposals.first().map(|(created, _)| *created));
+        let oldest = self.oldest_proposal();
+        self.metrics.set_oldest_proposal(oldest);
     }
 
     /// Counts what is believed, and tells when the prober seems to be at fault.
@@ -357,4 +376,34 @@ fn log(step: &Transition, row: Option<&Remediation>) {
         "{} {} remediation {}: now {}, {}",
         step.principal, step.verb, step.remediation_id, step.to.as_str(), step.reason
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::samples;
+
+    #[test]
+    fn the_oldest_proposal_is_known_whichever_of_them_still_wait() {
+        let mut telemetry = Telemetry::new(Arc::new(Metrics::new(samples::at(0))), &Memory::default(), &[], false);
+        let mut waiting = BTreeSet::new();
+        let mut dice = 1;
+        for step in 0..5000_u32 {
+            let mut row = samples::remediation(step);
+            // Some are as old as others, and few are the oldest.
+            row.created_at = samples::at(i64::try_from(samples::dice(&mut dice, 1000)).unwrap());
+            row.state = State::PendingApproval;
+            telemetry.moved(&row);
+            waiting.insert((row.created_at, step));
+            if waiting.len() > 20 {
+                let at = if samples::dice(&mut dice, 50) == 0 { 0 } else { samples::dice(&mut dice, waiting.len()) };
+                let (created_at, step) = *waiting.iter().nth(at).unwrap();
+                waiting.remove(&(created_at, step));
+                let state = if at % 2 == 0 { State::Pending } else { State::Cancelled };
+                telemetry.moved(&Remediation { created_at, state, ..samples::remediation(step) });
+            }
+            assert_eq!(telemetry.oldest_proposal(), waiting.first().map(|(created, _)| *created));
+            assert!(telemetry.proposals.len() <= 2 * telemetry.live.len() + 65, "what ended does not stay");
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub mod reader;
 mod rebuild;
 mod room;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod scan;
 mod sentinel;
 mod tally;
