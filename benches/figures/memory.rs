@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::alertmanager::Alertmanager;
 use super::load::{Load, Peer};
+use super::measured::Process;
 use super::site::Site;
 use super::table::{Bar, Line, Spread, digits};
 
@@ -15,6 +16,8 @@ use super::table::{Bar, Line, Spread, digits};
 const SIZES: [(usize, f64); 3] = [(0, 25.0), (10_000, 70.0), (100_000, 250.0)];
 /// Alerts in a post.
 const TOGETHER: usize = 64;
+/// How long nothing comes before memory is looked at: each of the two gives back what it no longer needs after a while.
+const REST: Duration = Duration::from_secs(30);
 
 /// Each size, in `rounds` rounds.
 pub async fn run(program: &Path, rounds: usize) -> (Vec<Line>, Value) {
@@ -23,8 +26,9 @@ pub async fn run(program: &Path, rounds: usize) -> (Vec<Line>, Value) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
             eprintln!("memory with {nodes} nodes: round {round} of {rounds}");
-            ours.push(daemon(program, nodes).await);
-            theirs.push(alertmanager(nodes).await);
+            let (of_ours, of_theirs) = both(program, nodes).await;
+            ours.push(of_ours);
+            theirs.push(of_theirs);
         }
         all.push(json!({ "nodes": nodes, "remedyd_megabytes": ours, "alertmanager_megabytes": theirs }));
         let theirs = digits(Spread::of(theirs).median);
@@ -36,7 +40,8 @@ pub async fn run(program: &Path, rounds: usize) -> (Vec<Line>, Value) {
     (lines, json!(all))
 }
 
-async fn daemon(program: &Path, nodes: usize) -> f64 {
+/// The one beside the other after both have done what they may still have to do, in MB.
+async fn both(program: &Path, nodes: usize) -> (f64, f64) {
     let site = Site::new(nodes, "");
     let daemon = site.start(program).await;
     let load = Arc::new(Load::new(Peer::Remedyd, daemon.at, nodes, TOGETHER));
@@ -44,18 +49,12 @@ async fn daemon(program: &Path, nodes: usize) -> f64 {
     daemon.catch_up().await;
     let proposals = daemon.metric("remedyd_remediations", "state=\"PENDING_APPROVAL\"").await;
     assert_eq!(proposals, nodes as f64, "each node has its proposal");
-    at_rest(&daemon.process).await
-}
 
-async fn alertmanager(nodes: usize) -> f64 {
     let peer = Alertmanager::start().await;
     let load = Arc::new(Load::new(Peer::Alertmanager, peer.at, nodes, TOGETHER));
     assert_eq!(load.send_all().await.refused, 0);
-    at_rest(&peer.process).await
-}
 
-/// In MB, after what it may still have to do.
-async fn at_rest(process: &super::measured::Process) -> f64 {
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    process.rss_bytes_now() as f64 / 1e6
+    tokio::time::sleep(REST).await;
+    let megabytes = |process: &Process| process.rss_bytes_now() as f64 / 1e6;
+    (megabytes(&daemon.process), megabytes(&peer.process))
 }
