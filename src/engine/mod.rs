@@ -168,8 +168,7 @@ impl Engine {
         }
     }
 
-    /// To be called while nothing comes: memory takes less room afterwards, and is no other. It takes a millisecond or two.
-    /// Says from when on there is more to do.
+    /// To be called while nothing comes: memory takes less room afterwards, and is no other. Says from when on there is more to do.
     pub fn rest(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.resting.go_on(&mut self.memory, now)
     }

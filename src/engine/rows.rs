@@ -182,7 +182,7 @@ impl<K: Ord + Clone, V: Serialize + DeserializeOwned> Rows<K, V> {
     /// open, and keeps their room from being given back.
     pub(super) fn tighten(&mut self) {
         tighten(&mut self.rows);
-        // Some hundreds at a time: a place that was just left would be the next one's, and nothing would have moved.
+        // Thousands at a time: a place that was just left would be the next one's, and nothing would have moved.
         let mut left: Vec<&mut Packed> = self.rows.values_mut().filter_map(|row| row.packed.as_mut()).collect();
         for some in left.chunks_mut(MOVED) {
             let copies: Vec<Packed> = some.iter().map(|packed| (**packed).clone()).collect();

@@ -10,7 +10,7 @@ use crate::engine::rows::tighten;
 /// How long nobody has asked for a row that is packed. They are looked at in rounds, so it may be twice as long.
 const UNUSED: Duration = Duration::from_secs(5);
 
-/// How many open rows are looked at in one go. Packing one takes some 10 µs.
+/// How many open rows are looked at in one go.
 const ROWS: usize = 64;
 
 /// Each kind of row: whether all that lie open were looked at.
@@ -21,7 +21,7 @@ const ROUND: [fn(&mut Memory) -> bool; 4] = [
     |memory| memory.nodes.rest(ROWS),
 ];
 
-/// Each tree that grows with a fleet, those with the most nodes first. One of 100,000 takes some 10 ms.
+/// Each tree that grows with a fleet: one in one go, however large.
 const TREES: [fn(&mut Memory); 12] = [
     |memory| memory.instances.tighten(),
     |memory| memory.alerts.tighten(),
@@ -68,8 +68,9 @@ impl Resting {
             self.next += 1;
             return Some(now);
         }
-        *self =
-            Self { from: now.plus(UNUSED), next: 0, tight: if self.next > ROUND.len() { rows } else { self.tight } };
+        // Only once all of them were: a step in between may have opened rows again.
+        let tight = if self.next == ROUND.len() + TREES.len() { rows } else { self.tight };
+        *self = Self { from: now.plus(UNUSED), next: 0, tight };
         (memory.open_rows() > 0).then_some(self.from)
     }
 }
