@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::rows::tighten;
 use crate::domain::{Belief, CheckId, Condition, InstanceId, Timestamp, Trust, Verdict};
 
 /// For how long what was found counts against the prober (I20) once runs no longer FAIL: that one run comes to nothing does not
@@ -79,6 +80,11 @@ impl Conditions {
             *self.suspects_until.entry(until).or_default() += 1;
         }
         self.probed = self.probed + usize::from(self.is_probed(instance)) - usize::from(was_probed);
+    }
+
+    /// Lays the tree that grows with a fleet out anew, without room for more.
+    pub(super) fn tighten(&mut self) {
+        tighten(&mut self.of);
     }
 
     /// What one check makes us believe of an instance.

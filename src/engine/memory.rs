@@ -21,7 +21,7 @@ use crate::domain::{
     State, Timestamp, Trigger,
 };
 
-pub use resting::Resting;
+pub(super) use resting::Resting;
 
 /// Who is due at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

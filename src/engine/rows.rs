@@ -192,7 +192,7 @@ impl<K: Ord + Clone, V: Serialize + DeserializeOwned> Rows<K, V> {
 }
 
 /// Lays a tree out anew, without room for more. One whose keys came in order is half empty.
-pub(super) fn tighten<K: Ord, V>(tree: &mut BTreeMap<K, V>) {
+pub(super) fn tighten<T: Default + IntoIterator + FromIterator<T::Item>>(tree: &mut T) {
     *tree = mem::take(tree).into_iter().collect();
 }
 

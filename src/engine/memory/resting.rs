@@ -22,7 +22,7 @@ const ROUND: [fn(&mut Memory) -> bool; 4] = [
 ];
 
 /// Each tree that grows with a fleet: one in one go, however large.
-const TREES: [fn(&mut Memory); 12] = [
+const TREES: [fn(&mut Memory); 13] = [
     |memory| memory.instances.tighten(),
     |memory| memory.alerts.tighten(),
     |memory| memory.remediations.tighten(),
@@ -33,8 +33,9 @@ const TREES: [fn(&mut Memory); 12] = [
     |memory| tighten(&mut memory.live_on),
     |memory| tighten(&mut memory.linked),
     |memory| tighten(&mut memory.held),
-    |memory| memory.agenda = std::mem::take(&mut memory.agenda).into_iter().collect(),
-    |memory| memory.instances_in.values_mut().for_each(|ids| *ids = std::mem::take(ids).into_iter().collect()),
+    |memory| tighten(&mut memory.agenda),
+    |memory| memory.instances_in.values_mut().for_each(tighten),
+    |memory| memory.conditions.tighten(),
 ];
 
 /// How far it has come.
@@ -61,7 +62,7 @@ impl Resting {
         let rows = memory.instances.len() + memory.alerts.len() + memory.remediations.len();
         // Once hardly any row lies open: a tree that is laid out before stands between the rows, and nobody can have their room.
         if rows.abs_diff(self.tight) > rows / 8
-            && memory.open_rows() < rows / 64
+            && memory.open_rows() <= rows / 64
             && let Some(tighten) = TREES.get(self.next - ROUND.len())
         {
             tighten(memory);
