@@ -30,7 +30,7 @@ pub const TURN_ALERTS: usize = 256;
 /// The longest silence of the writer: an empty tick proves to systemd's watchdog that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long nothing may have come before memory is tidied, and how long nothing has to come before that goes on.
+/// How long nothing has come each time that memory is tidied a little.
 const QUIET: Duration = Duration::from_millis(10);
 
 /// How soon it is looked again whether the store has caught up.
@@ -195,14 +195,18 @@ impl<P: Port> Writer<P> {
         };
         let is_behind = self.port.is_behind();
         let quiet = self.rests_at.map(|at| at.since(self.clock.now())).filter(|quiet| *quiet < pause && !is_behind);
+        let (sleep, woken) = match quiet {
+            Some(quiet) => (quiet, Woken::Quiet),
+            None if is_behind => (pause.min(BEHIND_LOOK), Woken::Time),
+            None => (pause, Woken::Time),
+        };
         tokio::select! {
             biased;
             _ = stop => Woken::Stop,
             Some(envelope) = self.lanes.commands.recv() => Woken::Input(Box::new(envelope)),
             () = tokio::time::sleep(Duration::ZERO), if pause.is_zero() => Woken::Time,
             Some(envelope) = self.lanes.signals.recv(), if !is_behind => Woken::Input(Box::new(envelope)),
-            () = tokio::time::sleep(quiet.unwrap_or_default()), if quiet.is_some() => Woken::Quiet,
-            () = tokio::time::sleep(if is_behind { pause.min(BEHIND_LOOK) } else { pause }) => Woken::Time,
+            () = tokio::time::sleep(sleep) => woken,
         }
     }
 
