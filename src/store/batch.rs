@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
+use bytes::Bytes;
+
 use super::StoreError;
 use super::codec::{BadRow, Entry, decode};
 use super::database;
+use super::dossier::{Dossier, Place};
 use super::index;
 use super::keys::TALLY;
 use super::tally::Tally;
 
 /// Who has to hear of every key that changes, before it does: a walk that has passed some of them.
 pub trait Watcher {
-    /// `key` gets the value `new` in place of `old`; nothing means that it is not there.
-    fn changes(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>);
+    /// The row or index key `key` gets the value `new` in place of `old`; nothing means that it is not there. It lies `at` that
+    /// key of sled.
+    fn changes(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>);
     /// The row at `key` has the index keys `new` in place of `old`.
     fn moves(&mut self, key: &[u8], old: &[Vec<u8>], new: &[Vec<u8>]);
 }
@@ -22,7 +26,7 @@ pub trait Watcher {
 pub struct Nobody;
 
 impl Watcher for Nobody {
-    fn changes(&mut self, _: &[u8], _: Option<&[u8]>, _: Option<&[u8]>) {}
+    fn changes(&mut self, _: &[u8], _: &[u8], _: Option<&[u8]>, _: Option<&[u8]>) {}
     fn moves(&mut self, _: &[u8], _: &[Vec<u8>], _: &[Vec<u8>]) {}
 }
 
@@ -79,7 +83,19 @@ pub struct Batch<'a> {
     watcher: &'a mut dyn Watcher,
     highest: &'a mut Highest,
     batch: sled::Batch,
+    /// Those of which a part is put.
+    dossiers: BTreeMap<Bytes, Open>,
     tally: Tally,
+}
+
+/// A dossier in a batch.
+#[derive(Debug, Default)]
+struct Open {
+    dossier: Dossier,
+    /// As sled has it.
+    there: Option<sled::IVec>,
+    /// sled has nothing of its remediation, inside or outside.
+    is_new: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -88,29 +104,49 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// The tally cannot be read.
     pub fn begin(db: &'a sled::Db, watcher: &'a mut dyn Watcher, highest: &'a mut Highest) -> Result<Self, StoreError> {
-        Ok(Self { db, watcher, highest, batch: sled::Batch::default(), tally: database::tally(db)? })
+        let (batch, dossiers) = (sled::Batch::default(), BTreeMap::new());
+        Ok(Self { db, watcher, highest, batch, dossiers, tally: database::tally(db)? })
     }
 
     /// Puts a row, or removes it, and changes its index keys.
     ///
     /// # Errors
     /// The row that is there cannot be read.
-    pub fn put(&mut self, Row { entry: Entry { key, value }, index: new }: &Row) -> Result<(), StoreError> {
-        let there = if self.highest.rises(self.db, key)? { None } else { self.db.get(key)? };
-        if index::has(key) {
-            let old = match &there {
-                Some(value) => index::stored(key, value)?,
-                None => Vec::new(),
-            };
-            self.watcher.moves(key, &old, new);
-            for gone in old.iter().filter(|key| new.binary_search(key).is_err()) {
-                self.change(gone, Some(key), None);
-            }
-            for come in new.iter().filter(|key| old.binary_search(key).is_err()) {
-                self.change(come, None, Some(key));
-            }
+    pub fn put(&mut self, Row { entry: Entry { key, value }, index }: &Row) -> Result<(), StoreError> {
+        if let Some(place) = Place::of(key) {
+            return self.put_part(key, &place, value.as_ref(), index);
         }
-        self.change(key, there.as_deref(), value.as_deref());
+        let there = if self.highest.rises(self.db, key)? { None } else { self.db.get(key)? };
+        self.reindex(key, there.as_deref(), index)?;
+        self.change(key, key, there.as_deref(), value.as_deref());
+        Ok(())
+    }
+
+    /// The same for a row that belongs to a remediation.
+    fn put_part(
+        &mut self,
+        key: &[u8],
+        place: &Place,
+        value: Option<&Bytes>,
+        index: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let open = match self.dossiers.entry(place.dossier.clone()) {
+            Slot::Occupied(open) => open.into_mut(),
+            Slot::Vacant(unknown) => unknown.insert(Open::read(self.db, self.highest, &place.dossier)?),
+        };
+        let inside = open.dossier.get(place);
+        let is_outside = inside.is_none() && !open.is_new && place.outside != place.dossier;
+        let outside = if is_outside { self.db.get(&place.outside)? } else { None };
+        let slot = value.and_then(|value| place.slot_for(value));
+        match (value, slot) {
+            (Some(value), Some(slot)) => open.dossier.put(slot, value.clone()),
+            _ => open.dossier.take(place),
+        }
+        let value = value.map(|value| &**value);
+        let (new_inside, new_outside) = if slot.is_some() { (value, None) } else { (None, value) };
+        self.reindex(key, inside.as_deref(), index)?;
+        self.count(&place.dossier, key, inside.as_deref(), new_inside);
+        self.change(&place.outside, key, outside.as_deref(), new_outside);
         Ok(())
     }
 
@@ -119,20 +155,48 @@ impl<'a> Batch<'a> {
         self.batch.insert(key, value);
     }
 
-    fn change(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+    /// Changes the index keys of the row at `key`, which was `there`.
+    fn reindex(&mut self, key: &[u8], there: Option<&[u8]>, new: &[Vec<u8>]) -> Result<(), StoreError> {
+        if !index::has(key) {
+            return Ok(());
+        }
+        let old = match there {
+            Some(value) => index::stored(key, value)?,
+            None => Vec::new(),
+        };
+        self.watcher.moves(key, &old, new);
+        for gone in old.iter().filter(|key| new.binary_search(key).is_err()) {
+            self.change(gone, gone, Some(key), None);
+        }
+        for come in new.iter().filter(|key| old.binary_search(key).is_err()) {
+            self.change(come, come, None, Some(key));
+        }
+        Ok(())
+    }
+
+    /// Changes what lies alone `at` a key of sled.
+    fn change(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
         if old == new {
             return;
         }
-        self.watcher.changes(key, old, new);
+        self.count(at, key, old, new);
+        match new {
+            Some(new) => self.batch.insert(at, new),
+            None => self.batch.remove(at),
+        }
+    }
+
+    /// Tells and counts that a row or an index key changes.
+    fn count(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        if old == new {
+            return;
+        }
+        self.watcher.changes(at, key, old, new);
         if let Some(old) = old {
             self.tally.take(key, old);
         }
-        match new {
-            Some(new) => {
-                self.tally.add(key, new);
-                self.batch.insert(key, new);
-            }
-            None => self.batch.remove(key),
+        if let Some(new) = new {
+            self.tally.add(key, new);
         }
     }
 
@@ -141,8 +205,24 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// sled failed.
     pub fn apply(mut self) -> Result<(), StoreError> {
+        for (key, open) in self.dossiers {
+            match open.dossier.seal() {
+                value if value.as_deref() == open.there.as_deref() => {}
+                Some(value) => self.batch.insert(&*key, value),
+                None => self.batch.remove(&*key),
+            }
+        }
         self.batch.insert(TALLY, self.tally.write());
         Ok(self.db.apply_batch(self.batch)?)
+    }
+}
+
+impl Open {
+    fn read(db: &sled::Db, highest: &mut Highest, key: &Bytes) -> Result<Self, StoreError> {
+        let is_new = highest.rises(db, key)?;
+        let there = if is_new { None } else { db.get(key)? };
+        let dossier = there.as_ref().map(|value| Dossier::open(key, value)).transpose()?.unwrap_or_default();
+        Ok(Self { dossier, there, is_new })
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::batch::{Batch, Highest, Row, Watcher};
 use super::codec::BadRow;
+use super::dossier::{self, Place};
 use super::index;
 use super::journal::Chain;
 use super::keys::{APPLIED, Kind, SCHEMA, TALLY};
@@ -175,7 +176,10 @@ pub fn compare(db: &sled::Db) -> Result<(), StoreError> {
     let mut met = Tally::default();
     for found in db.iter() {
         let (key, value) = found?;
-        met.add(&key, &value);
+        dossier::each(&key, &value, |key, value| {
+            met.add(key, value);
+            Ok::<_, StoreError>(())
+        })?;
     }
     met.differs_from(&tally(db)?).map_or(Ok(()), |what| Err(StoreError::Miscounted(what)))
 }
@@ -235,6 +239,7 @@ pub struct Turn {
 /// Turns that are applied together: of each row only the last value is written.
 #[derive(Debug, Default)]
 pub struct Group {
+    /// In the order in which they lie in sled: those of a dossier are written at once.
     rows: BTreeMap<Bytes, Row>,
     applied: Option<Applied>,
 }
@@ -250,7 +255,8 @@ impl Turn {
 impl Group {
     /// Adds the turn that follows.
     pub fn add(&mut self, turn: Turn) {
-        self.rows.extend(turn.rows.into_iter().map(|row| (row.entry.key.clone(), row)));
+        let place = |key: &Bytes| Place::of(key).map_or_else(|| key.clone(), |place| place.outside);
+        self.rows.extend(turn.rows.into_iter().map(|row| (place(&row.entry.key), row)));
         self.applied = Some(turn.applied);
     }
 
@@ -261,10 +267,7 @@ impl Group {
 
     /// Whether a row of this kind is among them.
     pub fn has(&self, kind: Kind) -> bool {
-        self.rows
-            .range(Bytes::copy_from_slice(&[kind.byte()])..)
-            .next()
-            .is_some_and(|(key, _)| Kind::of(key) == Some(kind))
+        self.rows.values().any(|row| Kind::of(&row.entry.key) == Some(kind))
     }
 
     /// Whether it is time to apply it.

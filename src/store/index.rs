@@ -16,8 +16,8 @@ use crate::engine::Change;
 
 /// The form that rows and indexes have. A store of another form is built anew from the journal.
 /// 2: with a tally; 3: with runs and conditions; 4: with half of the index keys; 5: with live remediations in no order by last
-/// change.
-pub const SCHEMA: u32 = 5;
+/// change; 6: with dossiers.
+pub const SCHEMA: u32 = 6;
 
 /// How long the suffix of an index by time is: the moment and the id.
 pub const MOMENT: usize = 24;

@@ -160,11 +160,6 @@ pub fn links(id: RemediationId) -> Bytes {
     made(Kind::Link, &[id.as_bytes()])
 }
 
-/// What the keys of all entries of a remediation's history begin with.
-pub fn transitions(id: RemediationId) -> Bytes {
-    made(Kind::Transition, &[id.as_bytes()])
-}
-
 /// What the keys of all episodes of an identity begin with; they sort by episode.
 pub fn episodes(identity: Identity) -> Bytes {
     made(Kind::Alert, &[identity.as_bytes()])

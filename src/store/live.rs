@@ -2,8 +2,9 @@
 
 use super::StoreError;
 use super::codec::{BadRow, decode};
+use super::dossier;
 use super::index::{Index, LIVE};
-use super::keys::{self, Kind};
+use super::keys::Kind;
 use super::scan;
 use crate::engine::Change;
 
@@ -17,19 +18,7 @@ pub fn read(db: &sled::Db) -> Result<Vec<Change>, StoreError> {
         under(db, &[kind.byte()], &mut live)?;
     }
     named(db, &Index::HoldLive.prefix(&[]), &mut live)?;
-    let mut remediations = Vec::new();
-    of_clusters(db, Index::ClusterPhase, &mut remediations)?;
-    // Each with its links right behind it: whoever folds them has it at hand.
-    for change in remediations {
-        let links = match &change {
-            Change::Remediation(row) => Some(keys::links(row.id)),
-            _ => None,
-        };
-        live.push(change);
-        if let Some(links) = links {
-            under(db, &links, &mut live)?;
-        }
-    }
+    of_clusters(db, Index::ClusterPhase, &mut live)?;
     of_clusters(db, Index::ClusterAlert, &mut live)?;
     for kind in [Kind::Condition, Kind::Held, Kind::Pending] {
         under(db, &[kind.byte()], &mut live)?;
@@ -52,11 +41,22 @@ fn of_clusters(db: &sled::Db, index: Index, live: &mut Vec<Change>) -> Result<()
     Ok(())
 }
 
+/// The rows that an index names, each remediation with its links right behind it: whoever folds them has it at hand.
 fn named(db: &sled::Db, prefix: &[u8], live: &mut Vec<Change>) -> Result<(), StoreError> {
     for found in db.scan_prefix(prefix) {
         let (_, key) = found?;
-        let value = db.get(&key)?.ok_or_else(|| BadRow::new(&key, "an index names it, and it is not there"))?;
-        live.push(decode(&key, Some(&value))?);
+        let is_lost = || BadRow::new(&key, "an index names it, and it is not there");
+        if Kind::of(&key) == Some(Kind::Remediation) {
+            let rows = dossier::of::<StoreError>(db, &key, &[Kind::Remediation, Kind::Link])?;
+            // It comes first: its kind has the smaller byte.
+            rows.first_key_value().filter(|(first, _)| key == **first).ok_or_else(is_lost)?;
+            for (key, value) in rows {
+                live.push(decode(&key, Some(&value))?);
+            }
+        } else {
+            let value = db.get(&key)?.ok_or_else(is_lost)?;
+            live.push(decode(&key, Some(&value))?);
+        }
     }
     Ok(())
 }

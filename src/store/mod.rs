@@ -11,6 +11,7 @@ mod checkpoint;
 mod codec;
 mod database;
 mod dictionary;
+mod dossier;
 mod error;
 mod fatal;
 mod form;

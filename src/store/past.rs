@@ -9,10 +9,13 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::codec::unpack;
 use super::database::guarded;
-use super::keys;
+use super::dossier;
+use super::keys::{self, Kind};
 use super::last_episodes::LastEpisodes;
 use super::overlay::Overlay;
-use crate::domain::{Alias, DeadLetter, Episode, Horizon, Horizons, Identity, Record, Remediation, RemediationId};
+use crate::domain::{
+    Alias, DeadLetter, Episode, Horizon, Horizons, Identity, Link, Record, Remediation, RemediationId,
+};
 use crate::engine::{Back, Change, Past, PastKey};
 
 /// Everything that is committed or staged.
@@ -111,11 +114,20 @@ impl Stored {
     fn add_record(&self, id: RemediationId, horizons: &Horizons, past: &mut Past) -> Result<(), StoreError> {
         let row: Option<Remediation> = self.get(&keys::remediation(id))?;
         if let Some(remediation) = row.filter(|row| !horizons.hides_remediation(row)) {
-            let mut links = self.last(&keys::links(id), usize::MAX, |_| true, |_| false)?;
-            links.reverse();
-            past.remediations.insert(id, Record { remediation, links });
+            past.remediations.insert(id, Record { remediation, links: self.links(id)? });
         }
         Ok(())
+    }
+
+    fn links(&self, id: RemediationId) -> Result<Vec<Link>, StoreError> {
+        // First: what leaves it meanwhile is in sled then.
+        let over = self.overlay.under(&keys::links(id));
+        let stored = dossier::of::<StoreError>(&self.db, &keys::remediation(id), &[Kind::Link])?;
+        let mut rows: BTreeMap<Bytes, Bytes> =
+            stored.into_iter().map(|(key, value)| (key.into(), Bytes::copy_from_slice(&value))).collect();
+        // Links are never taken away.
+        rows.extend(over.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        rows.iter().map(|(key, value)| Ok(unpack(key, value)?)).collect()
     }
 
     fn get<T: DeserializeOwned>(&self, key: &Bytes) -> Result<Option<T>, StoreError> {
@@ -126,7 +138,7 @@ impl Stored {
     fn value(&self, key: &Bytes) -> Result<Option<Bytes>, StoreError> {
         match self.overlay.get(key) {
             Some(value) => Ok(value),
-            None => Ok(self.db.get(key)?.map(|value| Bytes::copy_from_slice(&value))),
+            None => Ok(dossier::get::<StoreError>(&self.db, key)?.map(|value| Bytes::copy_from_slice(&value))),
         }
     }
 

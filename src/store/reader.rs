@@ -11,6 +11,7 @@ use sled::IVec;
 use super::StoreError;
 use super::codec::{BadRow, unpack};
 use super::database::caught;
+use super::dossier;
 use super::fatal::Alarm;
 use super::index::{self, Index, MOMENT};
 use super::keys::{self, Kind};
@@ -128,6 +129,8 @@ impl Reader {
 
     /// The remediation with its links.
     pub fn remediation(&self, id: RemediationId) -> Result<Option<Record>, ReadError> {
+        // A link that moves out of its dossier or into it meanwhile would be missed.
+        let _still = self.progress.hold_still();
         self.visible(id)?.map(|remediation| self.record(remediation)).transpose()
     }
 
@@ -179,7 +182,7 @@ impl Reader {
         for prefix in prefixes {
             for key in self.db.scan_prefix(prefix).values() {
                 let key = key?;
-                let Some(value) = self.db.get(&key)? else { continue };
+                let Some(value) = dossier::get::<ReadError>(&self.db, &key)? else { continue };
                 sorted.insert(index::update_moment(&key, &value)?.to_vec(), key);
             }
         }
@@ -189,7 +192,7 @@ impl Reader {
     /// A remediation's history, oldest first.
     pub fn transitions(&self, id: RemediationId) -> Result<Vec<Transition>, ReadError> {
         match self.visible(id)? {
-            Some(_) => self.under(&keys::transitions(id)),
+            Some(_) => self.of_remediation(id, Kind::Transition),
             None => Ok(Vec::new()),
         }
     }
@@ -333,13 +336,20 @@ impl Reader {
     }
 
     fn record(&self, remediation: Remediation) -> Result<Record, ReadError> {
-        let links = self.under(&keys::links(remediation.id))?;
+        let links = self.of_remediation(remediation.id, Kind::Link)?;
         Ok(Record { remediation, links })
+    }
+
+    fn of_remediation<T: DeserializeOwned>(&self, id: RemediationId, kind: Kind) -> Result<Vec<T>, ReadError> {
+        safely(|| {
+            let rows = dossier::of::<ReadError>(&self.db, &keys::remediation(id), &[kind])?;
+            rows.iter().map(|(key, value)| Ok(unpack(key, value)?)).collect()
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
         safely(|| {
-            let value = self.db.get(key)?;
+            let value = dossier::get::<ReadError>(&self.db, key)?;
             Ok(value.map(|value| unpack(key, &value)).transpose()?)
         })
     }

@@ -1,6 +1,7 @@
 //! The whole store: what was committed is there, whoever asks and whatever happened in between.
 
 mod damaged;
+mod dossiers;
 mod keeping;
 mod reading;
 mod reading_checks;

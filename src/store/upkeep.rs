@@ -358,9 +358,9 @@ impl Upkeep {
 }
 
 impl Watcher for Upkeep {
-    fn changes(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+    fn changes(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
         if let Phase::Walking(walk, _) = &mut self.phase {
-            walk.changes(key, old, new);
+            walk.changes(at, key, old, new);
         }
     }
 

@@ -13,6 +13,7 @@ use super::StoreError;
 use super::batch::{Batch, Highest, Row, Watcher};
 use super::codec::{Entry, decode};
 use super::database;
+use super::dossier;
 use super::index;
 use super::keys::{self, Kind};
 use super::tally::Tally;
@@ -55,8 +56,8 @@ pub struct Walked {
 }
 
 impl Watcher for Walk {
-    fn changes(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
-        self.sums.changes(key, old, new);
+    fn changes(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        self.sums.changes(at, key, old, new);
     }
 
     fn moves(&mut self, key: &[u8], old: &[Vec<u8>], new: &[Vec<u8>]) {
@@ -65,8 +66,8 @@ impl Watcher for Walk {
 }
 
 impl Watcher for Sums {
-    fn changes(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
-        if key > self.passed.as_slice() {
+    fn changes(&mut self, at: &[u8], key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        if at > self.passed.as_slice() {
             return;
         }
         if let Some(old) = old {
@@ -109,32 +110,45 @@ impl Walk {
     pub fn step(
         &mut self,
         db: &sled::Db,
+        keep: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<Option<Walked>, StoreError> {
+        self.step_over(db, STEP, keep)
+    }
+
+    /// The same for `most` keys of sled.
+    pub(super) fn step_over(
+        &mut self,
+        db: &sled::Db,
+        most: usize,
         mut keep: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<Option<Walked>, StoreError> {
         let mut gone = Vec::new();
         let mut looked_at = 0;
         let after = std::mem::take(&mut self.sums.passed);
         let mut last = None;
-        for found in db.range::<&[u8], _>((Bound::Excluded(after.as_slice()), Bound::Unbounded)).take(STEP) {
+        for found in db.range::<&[u8], _>((Bound::Excluded(after.as_slice()), Bound::Unbounded)).take(most) {
             let (key, value) = found?;
             looked_at += 1;
-            self.sums.met.add(&key, &value);
-            if Kind::of(&key).is_some() {
-                let row = decode(&key, Some(&value))?;
-                index::keys(&row).iter().for_each(|index| self.sums.wanted.add(index, &key));
-                if self.is_gone(db, &row)? {
-                    gone.push(key.clone());
-                } else {
-                    keep(&key, &value)?;
+            dossier::each(&key, &value, |key, value| {
+                self.sums.met.add(key, value);
+                if Kind::of(key).is_none() {
+                    return Ok(());
                 }
-            }
+                let row = decode(key, Some(value))?;
+                index::keys(&row).iter().for_each(|index| self.sums.wanted.add(index, key));
+                if self.is_gone(db, &row)? {
+                    gone.push(Bytes::copy_from_slice(key));
+                    return Ok(());
+                }
+                keep(key, value)
+            })?;
             last = Some(key);
         }
         self.sums.passed = last.map_or(after, |key| key.to_vec());
         if self.removes && !gone.is_empty() {
             self.remove(db, &gone)?;
         }
-        if looked_at == STEP {
+        if looked_at == most {
             return Ok(None);
         }
         self.compare(&database::tally(db)?)
@@ -149,11 +163,11 @@ impl Walk {
         }
     }
 
-    fn remove(&mut self, db: &sled::Db, rows: &[sled::IVec]) -> Result<(), StoreError> {
+    fn remove(&mut self, db: &sled::Db, rows: &[Bytes]) -> Result<(), StoreError> {
         let mut highest = Highest::default();
         let mut batch = Batch::begin(db, &mut self.sums, &mut highest)?;
         for key in rows {
-            let entry = Entry { key: Bytes::copy_from_slice(key), value: None };
+            let entry = Entry { key: key.clone(), value: None };
             batch.put(&Row { entry, index: Vec::new() })?;
         }
         batch.apply()?;
@@ -164,7 +178,11 @@ impl Walk {
     /// Whether the row lies behind a horizon, or belongs to one that does.
     fn is_gone(&mut self, db: &sled::Db, row: &Change) -> Result<bool, StoreError> {
         match row {
-            Change::Remediation(row) => Ok(self.horizons.hides_remediation(row)),
+            Change::Remediation(row) => {
+                let is_gone = self.horizons.hides_remediation(row);
+                self.parent = Some((row.id, is_gone));
+                Ok(is_gone)
+            }
             Change::Hold(row) => Ok(self.horizons.hides_hold(row)),
             Change::Alert(row) => Ok(self.horizons.hides_alert(row)),
             Change::DeadLetter(row) => Ok(self.horizons.hides_dead_letter(row)),
@@ -197,7 +215,7 @@ impl Walk {
             return Ok(is_gone);
         }
         let key = keys::remediation(id);
-        let is_gone = match db.get(&key)? {
+        let is_gone = match dossier::get::<StoreError>(db, &key)? {
             None => true,
             Some(value) => match decode(&key, Some(&value))? {
                 Change::Remediation(row) => self.horizons.hides_remediation(&row),

@@ -1,8 +1,8 @@
 //! Checkpoints: all rows of sled in one file, from which sled can be built anew without the journal's beginning.
 //!
 //! ```text
-//! {"format":1,"store":"…","epoch":1,"seq":70,"chain":"…","at":"…"}
-//! {"cluster":{…}}                                                     one line a row, in the order of their keys
+//! {"format":2,"store":"…","epoch":1,"seq":70,"chain":"…","at":"…"}
+//! {"cluster":{…}}                                                     one line a row, as they lie in sled
 //! {"rows":1,"until":75,"sha256":"…"}                                  the hash of every byte before it
 //! ```
 //!
@@ -34,7 +34,10 @@ use super::identity::Identity;
 use super::journal::{Chain, LAST};
 use crate::domain::Timestamp;
 
-const FORMAT: u32 = 1;
+/// What is written: those of a remediation stand together.
+const FORMAT: u32 = 2;
+/// What was written before: rows in the order of their keys.
+const BY_KEY: u32 = 1;
 
 /// What a checkpoint was made of: its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,22 +124,22 @@ pub fn read(path: &Path) -> Result<Reading<BufReader<File>>, StoreError> {
 }
 
 impl Head {
-    fn write(&self) -> Vec<u8> {
+    fn write(&self, format: u32) -> Vec<u8> {
         let Applied { seq, at, chain } = self.applied;
         let Identity { store, epoch } = self.identity;
-        let written = WrittenHead { format: FORMAT, store, epoch, seq, chain: show_chain(&chain), at: at.to_string() };
+        let written = WrittenHead { format, store, epoch, seq, chain: show_chain(&chain), at: at.to_string() };
         serde_json::to_vec(&written).expect("it is a struct of texts and numbers")
     }
 
-    /// Nothing where the line is not one that a checkpoint of this format begins with.
-    fn read(line: &[u8]) -> Option<Self> {
+    /// With the format. Nothing where the line is not one that a checkpoint begins with.
+    fn read(line: &[u8]) -> Option<(Self, u32)> {
         let written: WrittenHead = serde_json::from_slice(line).ok()?;
-        if written.format != FORMAT || written.seq > LAST || written.epoch > LAST {
+        if !(BY_KEY..=FORMAT).contains(&written.format) || written.seq > LAST || written.epoch > LAST {
             return None;
         }
         let applied =
             Applied { seq: written.seq, at: Timestamp::parse(&written.at).ok()?, chain: parse_chain(&written.chain)? };
-        Some(Self { identity: Identity { store: written.store, epoch: written.epoch }, applied })
+        Some((Self { identity: Identity { store: written.store, epoch: written.epoch }, applied }, written.format))
     }
 }
 

@@ -1,14 +1,17 @@
 //! Reading a checkpoint back, every byte checked on the way.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Checkpoint, End, Head, before_hash, show_chain};
+use super::{BY_KEY, Checkpoint, End, FORMAT, Head, before_hash, show_chain};
 use crate::store::StoreError;
 use crate::store::codec::{self, Entry};
+use crate::store::dossier::Place;
 
 /// No row comes near; a longer line is damage, and is not worth the memory.
 const LINE_MAX: u64 = 16 << 20;
@@ -26,8 +29,48 @@ pub struct Reading<R> {
     number: u64,
     rows: u64,
     bytes: u64,
-    last: Bytes,
+    order: Order,
     end: Option<End>,
+}
+
+/// In which order rows come.
+#[derive(Debug)]
+enum Order {
+    /// By their keys: the last one's.
+    ByKey(Bytes),
+    /// As they lie in sled, those of a remediation together.
+    AsInSled {
+        /// Where the last one lies.
+        at: Bytes,
+        /// The keys of those that lie there.
+        there: BTreeSet<Bytes>,
+    },
+}
+
+impl Order {
+    fn of(format: u32) -> Self {
+        if format == BY_KEY {
+            Self::ByKey(Bytes::new())
+        } else {
+            Self::AsInSled { at: Bytes::new(), there: BTreeSet::new() }
+        }
+    }
+
+    /// Whether the row with this key may come now, as it does from here on.
+    fn goes_on(&mut self, key: &Bytes) -> bool {
+        match self {
+            Self::ByKey(last) => key > &mem::replace(last, key.clone()),
+            Self::AsInSled { at, there } => {
+                // Which of them lie in the dossier hangs on their size, and that on the program that wrote them.
+                let place = Place::of(key).map_or_else(|| key.clone(), |place| place.dossier);
+                if place > *at {
+                    there.clear();
+                    *at = place.clone();
+                }
+                place == *at && there.insert(key.clone())
+            }
+        }
+    }
 }
 
 impl<R: BufRead> Reading<R> {
@@ -40,11 +83,12 @@ impl<R: BufRead> Reading<R> {
         // Replaced at once, by what the first line says.
         let head =
             Head { identity: super::Identity { store: uuid::Uuid::nil(), epoch: 0 }, applied: Default::default() };
-        let (line, last) = (Vec::new(), Bytes::new());
+        let (line, order) = (Vec::new(), Order::of(FORMAT));
         let mut reading =
-            Self { input, path, head, sum: Sha256::new(), line, number: 0, rows: 0, bytes: 0, last, end: None };
+            Self { input, path, head, sum: Sha256::new(), line, number: 0, rows: 0, bytes: 0, order, end: None };
         reading.next_line()?;
-        reading.head = Head::read(&reading.line).ok_or_else(|| reading.damaged("it is not how a checkpoint begins"))?;
+        let read = Head::read(&reading.line).ok_or_else(|| reading.damaged("it is not how a checkpoint begins"))?;
+        (reading.head, reading.order) = (read.0, Order::of(read.1));
         reading.sum.update(&reading.line);
         Ok(reading)
     }
@@ -70,10 +114,9 @@ impl<R: BufRead> Reading<R> {
         self.sum.update(&self.line);
         let text = &self.line[..self.line.len() - 1];
         let entry = codec::from_line(text).map_err(|why| self.damaged(&why))?;
-        if entry.key <= self.last {
+        if !self.order.goes_on(&entry.key) {
             return Err(self.damaged("its row does not come after the one before"));
         }
-        self.last = entry.key.clone();
         self.rows += 1;
         Ok(Some(entry))
     }

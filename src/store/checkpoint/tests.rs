@@ -1,8 +1,11 @@
 //! Checkpoints alone: what was written is read back, and anything else is refused.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::engine::Change;
 use crate::store::samples;
-use crate::store::{codec, keys};
+use crate::store::{codec, dossier, keys};
 
 const IDENTITY: Identity = Identity { store: Uuid::from_u128(9), epoch: 4 };
 
@@ -45,7 +48,7 @@ fn what_was_written_is_read_back_byte_for_byte() {
     let text = String::from_utf8(text).unwrap();
     let first = text.lines().next().unwrap();
     assert!(
-        first.starts_with("{\"format\":1,\"store\":\"00000000-0000-0000-0000-000000000009\",\"epoch\":4,\"seq\":70,")
+        first.starts_with("{\"format\":2,\"store\":\"00000000-0000-0000-0000-000000000009\",\"epoch\":4,\"seq\":70,")
     );
     assert!(text.contains("\n{\"cluster\":{\"id\":\"train-a\",\"name\":\"Training A\"}}\n"), "{text}");
 }
@@ -71,6 +74,34 @@ fn rows_that_are_out_of_order_or_doubled_are_refused_whatever_the_hash_says() {
     assert!(read_back(&written(&rows)).unwrap_err().to_string().contains("does not come after the one before"));
     rows[0] = rows[1].clone();
     assert!(read_back(&written(&rows)).is_err());
+}
+
+#[test]
+fn rows_of_a_remediation_stand_together_and_those_of_before_by_their_keys() {
+    let two = [1, 2].into_iter().flat_map(|n| {
+        let (remediation, link) = (samples::remediation(n), samples::link(n, 0));
+        [Change::Remediation(Box::new(remediation)), Change::Link(Box::new(link))]
+    });
+    let together: Vec<_> = two.map(|change| codec::encode(&change)).collect();
+    let mut by_key = together.clone();
+    by_key.sort_by_key(|row| row.key.clone());
+    let before = |rows: &[codec::Entry]| {
+        let (text, _, _) = {
+            let mut writing = Writing::begin_as(Vec::new(), &head(), BY_KEY).unwrap();
+            rows.iter().for_each(|row| writing.row(&row.key, row.value.as_ref().unwrap()).unwrap().unwrap());
+            writing.end(75).unwrap()
+        };
+        text
+    };
+    assert_eq!(read_back(&written(&together)).unwrap().0, together);
+    assert_eq!(read_back(&before(&by_key)).unwrap().0, by_key);
+    assert!(read_back(&written(&by_key)).is_err() && read_back(&before(&together)).is_err());
+    // Whether a row is too large for its dossier, and comes behind others, is no business of who reads.
+    let mut late = together.clone();
+    late.swap(0, 1);
+    assert_eq!(read_back(&written(&late)).unwrap().0, late);
+    late[1] = late[0].clone();
+    assert!(read_back(&written(&late)).is_err(), "the same row twice");
 }
 
 #[test]
@@ -143,5 +174,7 @@ fn a_restored_sled_holds_the_same_rows_and_their_indexes() {
     let all = |db: &sled::Db| db.iter().collect::<Result<Vec<_>, _>>().unwrap();
     assert_eq!(all(&db), all(&same));
     let indexes: usize = rows.iter().map(|row| row.index.len()).sum();
-    assert_eq!(all(&db).iter().filter(|(key, _)| key[0] != 0).count(), rows.len() + indexes);
+    // A dossier is one key for several rows.
+    let places: BTreeSet<_> = rows.iter().map(|row| dossier::home(&row.entry)).collect();
+    assert_eq!(all(&db).iter().filter(|(key, _)| key[0] != 0).count(), places.len() + indexes);
 }

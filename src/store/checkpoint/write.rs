@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-use super::{Head, before_hash, show_chain};
+use super::{FORMAT, Head, before_hash, show_chain};
 use crate::store::codec::{self, BadRow};
 
 /// A checkpoint that is being written.
@@ -23,12 +23,16 @@ impl<W: Write> Writing<W> {
     /// # Errors
     /// It cannot be written.
     pub fn begin(out: W, head: &Head) -> io::Result<Self> {
-        let mut writing = Self { out, sum: Sha256::new(), line: head.write(), rows: 0, bytes: 0 };
+        Self::begin_as(out, head, FORMAT)
+    }
+
+    pub(super) fn begin_as(out: W, head: &Head, format: u32) -> io::Result<Self> {
+        let mut writing = Self { out, sum: Sha256::new(), line: head.write(format), rows: 0, bytes: 0 };
         writing.end_line()?;
         Ok(writing)
     }
 
-    /// Adds a row, as it lies in sled. Rows come in the order of their keys.
+    /// Adds a row. Rows come as they lie in sled.
     ///
     /// # Errors
     /// The row is damaged; nothing of it was written.

@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((frame, text)) = input.split_first() else { return };
     let bytes = match frame % 2 {
         0 => text.to_vec(),
-        _ => framed(text),
+        _ => framed(text, 1 + frame / 2 % 2),
     };
     let (file, dir) = (FOLDER.path().join("file"), FOLDER.path().join("store"));
     fs::write(&file, &bytes).expect("a file can be written");
@@ -62,12 +62,12 @@ fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     lines.into_iter().skip(1).collect()
 }
 
-/// A file with a good frame around these lines. Its turn is the first eight bytes.
-fn framed(text: &[u8]) -> Vec<u8> {
+/// A file of this format with a good frame around these lines. Its turn is the first eight bytes.
+fn framed(text: &[u8], format: u8) -> Vec<u8> {
     let (seq, rows) = text.split_at(text.len().min(8));
     let seq = seq.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     let mut bytes = format!(
-        "{{\"format\":1,\"store\":\"6baf6f52-657c-4161-b58a-a390547b6ebf\",\"epoch\":1,\"seq\":{seq},\"chain\":\"{}\",\
+        "{{\"format\":{format},\"store\":\"6baf6f52-657c-4161-b58a-a390547b6ebf\",\"epoch\":1,\"seq\":{seq},\"chain\":\"{}\",\
          \"at\":\"2026-11-25T16:58:50.909615Z\"}}\n",
         "cd".repeat(32)
     )
