@@ -84,6 +84,19 @@ fn a_datagram_socket_pings() {
     inside("a_datagram_socket_pings", ROOT, false, "", alive());
 }
 
+/// The largest requests are several times what the link takes at once.
+const NARROW: &str = "ip link set lo mtu 1500;";
+
+#[test]
+fn requests_larger_than_the_link_go_in_fragments_over_a_raw_socket() {
+    inside("requests_larger_than_the_link_go_in_fragments_over_a_raw_socket", NOBODY, true, NARROW, alive());
+}
+
+#[test]
+fn requests_larger_than_the_link_go_in_fragments_over_a_datagram_socket() {
+    inside("requests_larger_than_the_link_go_in_fragments_over_a_datagram_socket", ROOT, false, NARROW, alive());
+}
+
 async fn not_allowed() {
     for address in ["127.0.0.1", "::1"] {
         let observation = ping(&Prober::default(), address, ENOUGH).await;

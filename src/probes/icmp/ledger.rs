@@ -3,9 +3,11 @@
 //! An answer counts once, before its run's end, and only where sender, sequence number, token, identifier and length are
 //! all those of a request that is out. Times are spans since the pinger started.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::packet::{Echo, Heard};
 
@@ -70,8 +72,10 @@ pub struct Ledger<T> {
     /// A datagram socket has an identifier of its own, which the kernel watches.
     is_id_ours: bool,
     last_run: u64,
-    runs: HashMap<u64, Run<T>>,
-    out: HashMap<(IpAddr, u16), (u64, usize)>,
+    // What is in these two we count ourselves or the inventory says, so that nobody can choose keys which collide. Each request
+    // looks there eleven times.
+    runs: FxHashMap<u64, Run<T>>,
+    out: FxHashMap<(IpAddr, u16), (u64, usize)>,
     /// Since when runs wait that have sent nothing, in the order in which they came. The first is under way, of
     /// some behind it the time may be over.
     fresh: VecDeque<(Duration, u64)>,
@@ -110,8 +114,8 @@ impl<T> Ledger<T> {
             seq,
             is_id_ours: true,
             last_run: 0,
-            runs: HashMap::new(),
-            out: HashMap::new(),
+            runs: FxHashMap::default(),
+            out: FxHashMap::default(),
             fresh: VecDeque::new(),
             departures: BTreeSet::new(),
             ends: BTreeSet::new(),
@@ -268,18 +272,25 @@ impl<T> Ledger<T> {
         end.into_iter().chain(departure).min()
     }
 
-    /// Gives up on answers that are not on their way any more.
+    /// Gives up on answers that are not on their way any more, and forgets those that came: a sweep would let the list of what
+    /// was sent grow by itself.
     fn age(&mut self, now: Duration) {
         while let Some(&(sent_at, key, at)) = self.recent.front() {
-            if sent_at.saturating_add(YOUNG) > now {
+            let is_old = sent_at.saturating_add(YOUNG) <= now;
+            // Where as many are young as were sent, the first is.
+            if !is_old && self.young == self.recent.len() {
                 break;
             }
-            self.recent.pop_front();
             if let Some(request) = self.runs.get_mut(&key).and_then(|run| run.requests.get_mut(at))
-                && std::mem::take(&mut request.is_young)
+                && request.is_young
             {
+                if !is_old {
+                    break;
+                }
+                request.is_young = false;
                 self.young -= 1;
             }
+            self.recent.pop_front();
         }
     }
 }

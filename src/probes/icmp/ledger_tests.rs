@@ -196,3 +196,23 @@ fn what_is_closed_leaves_nothing_behind() {
     assert_eq!((ledger.len(), ledger.out.len(), ledger.young), (0, 0, 0));
     assert_eq!(ledger.next_due(100), None);
 }
+
+#[test]
+fn what_came_back_is_not_kept_in_mind_as_long_as_it_was_young() {
+    let mut ledger = Ledger::new(ID, 0);
+    for run in 0..500 {
+        let now = Duration::from_micros(run * 10);
+        ledger.open(order(1), TOKEN, "one", now);
+        let departure = ledger.departure(now, 100).expect("it is due");
+        ledger.left(&departure, now);
+        // Every hundredth is silent: what was sent behind it has to wait for its turn to be forgotten.
+        if run % 100 != 99 {
+            assert!(ledger.hear(NODE, reply(departure.echo), now).is_some());
+        }
+        let behind = if run < 99 { 1 } else { run - 98 };
+        assert!(ledger.recent.len() as u64 <= behind, "{} after {run}", ledger.recent.len());
+    }
+    ledger.open(order(1), TOKEN, "last", ms(200));
+    assert!(ledger.departure(ms(200), 100).is_some());
+    assert_eq!((ledger.recent.len(), ledger.young), (0, 0));
+}

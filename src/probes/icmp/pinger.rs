@@ -211,7 +211,7 @@ impl Lane {
 
     /// Sends a burst of what is due; whether anything left.
     fn send(&mut self, watch: &Stopwatch) -> bool {
-        let Some(socket) = &self.socket else { return false };
+        let Some(socket) = &mut self.socket else { return false };
         let mut now = watch.elapsed();
         if now < self.paused_until {
             return false;
@@ -228,6 +228,7 @@ impl Lane {
                     return sent > 0;
                 }
                 Err(Errno::INTR) => {}
+                Err(Errno::MSGSIZE) if socket.allow_fragments() => {}
                 Err(err) => {
                     if let Some((waiter, _)) = self.ledger.close(departure.run) {
                         answer(waiter, Err(Trouble::Send(err.into())));
