@@ -1,7 +1,7 @@
 //! Rows, their index keys and the tally of both, changed together by one batch of sled.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
+use std::collections::btree_map::Entry as Known;
 
 use bytes::Bytes;
 
@@ -63,8 +63,8 @@ impl Highest {
     fn rises(&mut self, db: &sled::Db, key: &[u8]) -> Result<bool, StoreError> {
         let Some(kind) = key.first().copied() else { return Ok(false) };
         let highest = match self.0.entry(kind) {
-            Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(unknown) => {
+            Known::Occupied(known) => known.into_mut(),
+            Known::Vacant(unknown) => {
                 let last = db.scan_prefix([kind]).next_back().transpose()?;
                 unknown.insert(last.map_or_else(Vec::new, |(key, _)| key.to_vec()))
             }
@@ -89,7 +89,7 @@ pub struct Batch<'a> {
 }
 
 /// A dossier in a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
     dossier: Dossier,
     /// As sled has it.
@@ -131,8 +131,8 @@ impl<'a> Batch<'a> {
         index: &[Vec<u8>],
     ) -> Result<(), StoreError> {
         let open = match self.dossiers.entry(place.dossier.clone()) {
-            Slot::Occupied(open) => open.into_mut(),
-            Slot::Vacant(unknown) => unknown.insert(Open::read(self.db, self.highest, &place.dossier)?),
+            Known::Occupied(open) => open.into_mut(),
+            Known::Vacant(unknown) => unknown.insert(Open::read(self.db, self.highest, &place.dossier)?),
         };
         let inside = open.dossier.get(place);
         let is_outside = inside.is_none() && !open.is_new && place.outside != place.dossier;

@@ -27,7 +27,7 @@ const PART: usize = 4 << 10;
 
 /// The key of a dossier: the remediation's own.
 const KEY: usize = 1 + 16;
-/// What the parts before it take: kind, number, length.
+/// What the head of each part takes, in bytes: kind, number, length.
 const HEAD: usize = 1 + 1 + 4;
 
 /// Which part of a dossier; they are sorted by it.
@@ -163,7 +163,17 @@ fn split(key: &[u8], value: &[u8]) -> Result<Vec<Found>, BadRow> {
 /// The key of the row that lies at `key` outside of its dossier; nothing where `key` is no such place.
 fn from_outside(key: &[u8]) -> Option<Vec<u8>> {
     let (kind, number) = key.get(KEY..)?.split_first()?;
-    Some([&[*kind], &key[1..KEY], number].concat())
+    let is_part = matches!(Kind::of(&[*kind]), Some(Kind::Link | Kind::Transition));
+    is_part.then(|| [&[*kind], &key[1..KEY], number].concat())
+}
+
+/// A key behind all that belongs to the same remediation as what lies at `key`, and before the next; `key` itself where that
+/// belongs to none.
+pub fn end(key: &[u8]) -> Vec<u8> {
+    match key.get(..KEY) {
+        Some(dossier) if Kind::of(key) == Some(Kind::Remediation) => [dossier, &[u8::MAX]].concat(),
+        _ => key.to_vec(),
+    }
 }
 
 /// Hands what lies at `key` in sled to `each`, with its own key: a row, those of a dossier in order, or what is no row.
@@ -308,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_dossier_is_refused_or_is_another_one() {
+    fn a_damaged_dossier_is_refused() {
         let (at, good) = dossier();
         let rows = |value: &[u8]| {
             let mut rows = Vec::new();

@@ -1,7 +1,8 @@
 //! Where a row lies: one byte for its kind, then parts whose byte order is the order that we want.
 //!
 //! Numbers are big-endian, ids are their sixteen bytes, and a name that something follows ends in a zero byte, which no
-//! name contains. Rows, indexes and the store's own notes share one tree, so that one batch changes them together.
+//! name contains. Rows, indexes and the store's own notes share one tree, so that one batch changes them together. What belongs to a
+//! remediation lies with it, whatever its key says: see [`super::dossier`].
 
 use bytes::Bytes;
 

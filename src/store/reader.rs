@@ -129,7 +129,7 @@ impl Reader {
 
     /// The remediation with its links.
     pub fn remediation(&self, id: RemediationId) -> Result<Option<Record>, ReadError> {
-        // A link that moves out of its dossier or into it meanwhile would be missed.
+        // A link that moves into its dossier meanwhile would be missed.
         let _still = self.progress.hold_still();
         self.visible(id)?.map(|remediation| self.record(remediation)).transpose()
     }
@@ -191,6 +191,7 @@ impl Reader {
 
     /// A remediation's history, oldest first.
     pub fn transitions(&self, id: RemediationId) -> Result<Vec<Transition>, ReadError> {
+        let _still = self.progress.hold_still();
         match self.visible(id)? {
             Some(_) => self.of_remediation(id, Kind::Transition),
             None => Ok(Vec::new()),

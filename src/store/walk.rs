@@ -20,7 +20,8 @@ use super::tally::Tally;
 use crate::domain::{Horizons, RemediationId};
 use crate::engine::Change;
 
-/// How many keys a step looks at: a millisecond or two, which a turn may have to wait.
+/// How many rows and index keys a step looks at: a millisecond or two, which a turn may have to wait. One with a remediation of
+/// many links takes these as well.
 pub const STEP: usize = 256;
 
 /// A walk that is under way.
@@ -115,7 +116,7 @@ impl Walk {
         self.step_over(db, STEP, keep)
     }
 
-    /// The same for `most` keys of sled.
+    /// The same for `most` rows and index keys.
     pub(super) fn step_over(
         &mut self,
         db: &sled::Db,
@@ -123,13 +124,18 @@ impl Walk {
         mut keep: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<Option<Walked>, StoreError> {
         let mut gone = Vec::new();
-        let mut looked_at = 0;
+        let (mut looked_at, mut is_end) = (0, true);
         let after = std::mem::take(&mut self.sums.passed);
-        let mut last = None;
-        for found in db.range::<&[u8], _>((Bound::Excluded(after.as_slice()), Bound::Unbounded)).take(most) {
+        let mut passed = after.clone();
+        for found in db.range::<&[u8], _>((Bound::Excluded(after.as_slice()), Bound::Unbounded)) {
             let (key, value) = found?;
-            looked_at += 1;
+            // What belongs to one remediation is passed as a whole: a row that moves out of a dossier or into it comes once.
+            if looked_at >= most && *key > *passed {
+                is_end = false;
+                break;
+            }
             dossier::each(&key, &value, |key, value| {
+                looked_at += 1;
                 self.sums.met.add(key, value);
                 if Kind::of(key).is_none() {
                     return Ok(());
@@ -142,13 +148,13 @@ impl Walk {
                 }
                 keep(key, value)
             })?;
-            last = Some(key);
+            passed = dossier::end(&key);
         }
-        self.sums.passed = last.map_or(after, |key| key.to_vec());
+        self.sums.passed = passed;
         if self.removes && !gone.is_empty() {
             self.remove(db, &gone)?;
         }
-        if looked_at == most {
+        if !is_end {
             return Ok(None);
         }
         self.compare(&database::tally(db)?)
@@ -165,12 +171,14 @@ impl Walk {
 
     fn remove(&mut self, db: &sled::Db, rows: &[Bytes]) -> Result<(), StoreError> {
         let mut highest = Highest::default();
-        let mut batch = Batch::begin(db, &mut self.sums, &mut highest)?;
-        for key in rows {
-            let entry = Entry { key: key.clone(), value: None };
-            batch.put(&Row { entry, index: Vec::new() })?;
+        for part in rows.chunks(database::BATCH) {
+            let mut batch = Batch::begin(db, &mut self.sums, &mut highest)?;
+            for key in part {
+                let entry = Entry { key: key.clone(), value: None };
+                batch.put(&Row { entry, index: Vec::new() })?;
+            }
+            batch.apply()?;
         }
-        batch.apply()?;
         self.removed += rows.len() as u64;
         Ok(())
     }
