@@ -30,7 +30,7 @@ pub struct Socket {
     is_raw: bool,
     buffer: usize,
     /// Whether no request may go in fragments.
-    is_whole: bool,
+    forbids_fragments: bool,
 }
 
 /// Why there is none.
@@ -66,15 +66,18 @@ impl Socket {
             sockopt::set_socket_recv_buffer_size(&fd, BUFFER).map_err(io::Error::from)?;
         }
         let buffer = sockopt::socket_recv_buffer_size(&fd).map_err(io::Error::from)?;
-        // A request goes with DF either way. Where it may go in fragments from here all the same, the kernel draws a number for
-        // them at random, which takes a tenth of what it does for a request (`__ip_select_ident`; measured by a profile).
-        let is_whole = family == Family::V4 && sockopt::set_ip_mtu_discover(&fd, Ipv4PathMtuDiscovery::DO).is_ok();
-        Ok(Self { fd: UdpSocket::from_std(fd.into())?, family, is_raw, buffer, is_whole })
+        // As the kernel has it by itself (WANT), a request goes with DF, and may be cut to fragments on this machine all the same:
+        // for those the kernel draws a number at random each time, a tenth of what it does for a request (`__ip_select_ident` in
+        // a profile). Where an administrator has set it otherwise (`net.ipv4.ip_no_pmtu_disc`), it stays.
+        let is_usual = family == Family::V4 && sockopt::ip_mtu_discover(&fd) == Ok(Ipv4PathMtuDiscovery::WANT);
+        let forbids_fragments = is_usual && sockopt::set_ip_mtu_discover(&fd, Ipv4PathMtuDiscovery::DO).is_ok();
+        Ok(Self { fd: UdpSocket::from_std(fd.into())?, family, is_raw, buffer, forbids_fragments })
     }
 
     /// Lets requests go in fragments from here on: one was too large. Whether that helps.
     pub fn allow_fragments(&mut self) -> bool {
-        std::mem::take(&mut self.is_whole) && sockopt::set_ip_mtu_discover(&self.fd, Ipv4PathMtuDiscovery::WANT).is_ok()
+        std::mem::take(&mut self.forbids_fragments)
+            && sockopt::set_ip_mtu_discover(&self.fd, Ipv4PathMtuDiscovery::WANT).is_ok()
     }
 
     /// Whether messages bear our own identifier, and errors are heard.
