@@ -2,9 +2,9 @@
 //!
 //! They come together and change together: a proposal comes with a link and an entry, and an alert that ends changes its link and
 //! the row. What sled has to do goes by keys far more than by bytes (8 to 14 µs for each key that changes), so these share one.
-//! To everybody else they are rows as all others, with keys of their own: the journal, checkpoints, sums and walks know of no
-//! dossier. What has no place in it (links and entries beyond the first, and those that are large) lies right behind it, so a
-//! dossier is bounded, and everything of a remediation is side by side.
+//! To everybody else they are rows as all others, with keys of their own: in the journal, in checkpoints, in sums, and for whoever
+//! reads or walks over sled by [`get`], [`of`] and [`each`]. What has no place in it (links and entries beyond the first, and those
+//! that are large) lies right behind it, so a dossier is bounded, and everything of a remediation is side by side.
 //!
 //! A dossier is a byte that says how many parts it has, then for each its kind, its number and its length (one byte, one byte,
 //! four big-endian), then the parts, each as [`super::form`] sealed it.
