@@ -44,6 +44,14 @@ impl Site {
         self.folder.path().join(below)
     }
 
+    /// All bytes of the journal. Records are written over zeros, so its length alone does not tell whether one was.
+    pub fn journal(&self) -> Vec<Vec<u8>> {
+        let mut files: Vec<_> =
+            fs::read_dir(self.path("data/journal")).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|file| fs::read(file).unwrap()).collect()
+    }
+
     /// The main configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.path(MAIN)

@@ -1,7 +1,8 @@
 //! Reading the journal back, every byte checked on the way.
 //!
 //! Only one kind of damage is harmless: a last record of the last segment that is not whole, with no whole record after
-//! it. Its turn was never synced, so nobody was told of it. Everything else stops the reading with file and offset.
+//! it. Its turn was never synced, so nobody was told of it. Everything else stops the reading with file and offset. Nothing
+//! but zeros up to the end of a file is what was laid there for records to come.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -124,10 +125,11 @@ impl Replay {
                     self.open = Some(Open::new(next)?);
                 }
                 Frame::Bad(what) => {
-                    if self.later.len() > 0 || open.has_record_after(at, self.seq + 1)? {
+                    let rest = open.rest(at)?;
+                    if self.later.len() > 0 || has_record_after(&rest, self.seq + 1) {
                         return Err(JournalError::damaged(&open.segment.path, at, what));
                     }
-                    self.torn = open.len - at;
+                    self.torn = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
                     return Ok(None);
                 }
             }
@@ -163,11 +165,16 @@ impl Open {
         if left == 0 {
             return Ok(Frame::Nothing);
         }
+        let mut head = [0; HEAD];
+        if left >= HEAD as u64 {
+            self.fill(&mut head)?;
+        }
+        if head == [0; HEAD] && self.rest(self.at)?.iter().all(|byte| *byte == 0) {
+            return Ok(Frame::Nothing);
+        }
         if left < (HEAD + PAYLOAD_MIN + TAIL) as u64 {
             return Ok(Frame::Bad("a record is cut off"));
         }
-        let mut head = [0; HEAD];
-        self.fill(&mut head)?;
         let (length, sum) = (u32_at(&head, 0) as usize, u32_at(&head, 4));
         if !(PAYLOAD_MIN..=PAYLOAD_MAX).contains(&length) || (HEAD + length + TAIL) as u64 > left {
             return Ok(Frame::Bad("a record is cut off, or its length is damaged"));
@@ -186,17 +193,23 @@ impl Open {
         Ok(Frame::Whole(payload.into(), chain))
     }
 
-    /// Whether anything behind the bad frame at `at` looks like a record that was written after it.
-    fn has_record_after(&mut self, at: u64, bad: u64) -> Result<bool, JournalError> {
+    /// Everything from `at` to the end of the file. No frame can be read after it.
+    fn rest(&mut self, at: u64) -> Result<Vec<u8>, JournalError> {
         let mut rest = Vec::new();
-        let read = self.file.seek(SeekFrom::Start(at + 1)).and_then(|_| self.file.read_to_end(&mut rest));
+        let read = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_to_end(&mut rest));
         read.map_err(JournalError::io("read", &self.segment.path))?;
-        Ok((0..rest.len()).any(|start| looks_like_a_record(&rest[start..], bad)))
+        Ok(rest)
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), JournalError> {
         self.file.read_exact(buffer).map_err(JournalError::io("read", &self.segment.path))
     }
+}
+
+/// Whether anything behind the bad frame at the beginning of `rest`, which is that of turn `bad`, looks like a record that was
+/// written after it.
+fn has_record_after(rest: &[u8], bad: u64) -> bool {
+    (1..rest.len()).any(|start| looks_like_a_record(&rest[start..], bad))
 }
 
 fn looks_like_a_record(bytes: &[u8], after: u64) -> bool {

@@ -42,6 +42,14 @@ fn read(dir: &Path) -> Result<(Vec<Record>, End), JournalError> {
     Ok((records, replay.end()))
 }
 
+/// What the only file in `dir` holds: all of its bytes, and how many of them are header and records; the rest is zeros.
+fn held(dir: &Path) -> (Vec<u8>, usize) {
+    let (segment, len) = read(dir).unwrap().1.segment.unwrap();
+    let bytes = fs::read(&segment.path).unwrap();
+    assert!(bytes[len as usize..].iter().all(|byte| *byte == 0));
+    (bytes, len as usize)
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     segment::list(dir).unwrap().into_iter().map(|segment| segment.path).collect()
 }
@@ -77,18 +85,24 @@ fn a_last_record_cut_at_any_byte_is_cut_off_and_the_journal_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), 3, SEGMENT_BYTES);
     let file = files(dir.path()).remove(0);
-    let three = fs::read(&file).unwrap();
+    let (_, three) = held(dir.path());
     written(dir.path(), 1, SEGMENT_BYTES);
-    let four = fs::read(&file).unwrap();
-    for cut in three.len()..four.len() {
-        fs::write(&file, &four[..cut]).unwrap();
-        let (records, end) = read(dir.path()).unwrap();
-        assert_eq!((records.len(), end.torn as usize), (3, cut - three.len()), "cut at {cut}");
-        Journal::resume(dir.path(), end, 1, SEGMENT_BYTES).unwrap();
-        assert_eq!(fs::read(&file).unwrap(), three, "cut at {cut}");
+    let (bytes, four) = held(dir.path());
+    for cut in three..four {
+        let mut cut = bytes[..cut].to_vec();
+        // A file that grew, and one that had zeros there.
+        for behind in [0, 5000] {
+            cut.resize(cut.len() + behind, 0);
+            fs::write(&file, &cut).unwrap();
+            let (records, end) = read(dir.path()).unwrap();
+            let torn = cut[three..].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            assert_eq!((records.len(), end.torn as usize), (3, torn), "cut at {}", cut.len());
+            Journal::resume(dir.path(), end, 1, SEGMENT_BYTES).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), bytes[..three], "cut at {}", cut.len());
+        }
     }
     written(dir.path(), 1, SEGMENT_BYTES);
-    assert_eq!(fs::read(&file).unwrap(), four);
+    assert_eq!(held(dir.path()), (bytes, four));
 }
 
 #[test]
@@ -96,14 +110,93 @@ fn a_last_record_that_never_reached_the_disk_whole_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), 3, SEGMENT_BYTES);
     let file = files(dir.path()).remove(0);
-    let three = fs::read(&file).unwrap().len();
+    let (_, three) = held(dir.path());
     written(dir.path(), 1, SEGMENT_BYTES);
-    let mut bytes = fs::read(&file).unwrap();
-    for at in (three..bytes.len()).rev() {
-        bytes[at] = 0;
-        fs::write(&file, &bytes).unwrap();
-        assert_eq!(read(dir.path()).unwrap().0.len(), 3, "zeroes from {at}");
+    let (bytes, four) = held(dir.path());
+    for from in three..four {
+        for to in (from + 1..four).step_by(11).chain([four]) {
+            let mut bad = bytes[..four + 9].to_vec();
+            bad[from..to].fill(0);
+            if bad[..four] != bytes[..four] {
+                fs::write(&file, &bad).unwrap();
+                assert_eq!(read(dir.path()).unwrap().0.len(), 3, "zeros from {from} to {to}");
+            }
+        }
     }
+}
+
+#[test]
+fn small_records_are_written_over_zeros_and_large_ones_lay_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let length = |dir: &Path| fs::metadata(files(dir).pop().unwrap()).unwrap().len();
+    let mut journal = written(dir.path(), 1, SEGMENT_BYTES);
+    let laid = length(dir.path());
+    assert_eq!(laid, journal.len + AHEAD);
+    let mut appended = |bytes: u64| {
+        let mut draft = Draft::default();
+        let value = Some(Bytes::from(vec![b'v'; bytes as usize]));
+        draft.add(&cause(), &[Entry { key: Bytes::from_static(b"key"), value }]);
+        journal.append(draft, at(2), File::sync_data).unwrap();
+        assert_eq!(journal.filled, length(dir.path()));
+        (journal.len, journal.filled)
+    };
+    let mut last = 0;
+    while last + 20_000 < laid {
+        let filled;
+        (last, filled) = appended(10_000);
+        assert_eq!(filled, laid, "at {last}");
+    }
+    // Across the edge.
+    let (end, filled) = appended(30_000);
+    assert_eq!(filled, end + AHEAD);
+    let (end, next) = appended(AHEAD - 1000);
+    assert_eq!(next, filled);
+    let (end, filled) = appended(LARGE.max(filled - end));
+    assert_eq!(filled, end, "a large one lays none");
+    let (records, found) = read(dir.path()).unwrap();
+    assert_eq!((records.len() as u64, found.segment.unwrap().1), (found.seq, end));
+    // A start and a rotation cut off what is not used.
+    written(dir.path(), 1, SEGMENT_BYTES);
+    let (_, held) = held(dir.path());
+    assert_eq!(length(dir.path()), held as u64 + AHEAD);
+    written(dir.path(), 0, SEGMENT_BYTES);
+    assert_eq!(length(dir.path()), held as u64);
+    written(dir.path(), 1, SEGMENT_BYTES).rotate().unwrap();
+    let lengths = files(dir.path()).into_iter().map(|file| fs::metadata(file).unwrap().len());
+    assert!(lengths.max().unwrap() < held as u64 + 1000);
+}
+
+#[test]
+fn zeros_are_an_end_only_where_no_record_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 2, SEGMENT_BYTES);
+    let file = files(dir.path()).remove(0);
+    let (_, two) = held(dir.path());
+    written(dir.path(), 1, SEGMENT_BYTES);
+    let (bytes, three) = held(dir.path());
+    written(dir.path(), 1, SEGMENT_BYTES);
+    let (whole, four) = held(dir.path());
+    // The third record is zeros: the fourth shows that it was there.
+    let mut bad = whole.clone();
+    bad[two..three].fill(0);
+    fs::write(&file, &bad).unwrap();
+    assert!(matches!(read(dir.path()), Err(JournalError::Damaged { offset, .. }) if offset == two as u64));
+    // Something that is no record behind zeros was never acknowledged.
+    let mut bad = bytes;
+    bad[four + 700] = 1;
+    fs::write(&file, &bad).unwrap();
+    let (records, end) = read(dir.path()).unwrap();
+    assert_eq!((records.len(), end.torn as usize), (3, four + 701 - three));
+    // Where the cut of a full file was lost, the next one goes on; with a record missing it does not.
+    fs::write(&file, &whole).unwrap();
+    written(dir.path(), 1, 1);
+    assert_eq!(files(dir.path()).len(), 2);
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(read(dir.path()).unwrap().0.len(), 5);
+    let mut bad = whole;
+    bad[three..four].fill(0);
+    fs::write(&file, &bad).unwrap();
+    assert!(read(dir.path()).unwrap_err().to_string().ends_with("it does not continue the segment before"));
 }
 
 #[test]
@@ -111,12 +204,13 @@ fn a_flipped_byte_anywhere_before_the_last_record_is_found() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), 11, 700);
     let files = files(dir.path());
+    let (_, end) = read(dir.path()).unwrap().1.segment.unwrap();
     let last = files.last().unwrap();
     assert!(files.len() > 1);
     for file in &files {
         let good = fs::read(file).unwrap();
         // A record and its frame; the last one of the last file is the one that a crash may tear.
-        let end = if file == last { good.len() - 8 - draft(11).payload_len() - 32 } else { good.len() };
+        let end = if file == last { end as usize - 8 - draft(11).payload_len() - 32 } else { good.len() };
         for at in 0..end {
             let mut bad = good.clone();
             bad[at] ^= 0x20;
@@ -134,7 +228,7 @@ fn damage_is_named_by_file_and_offset() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), 1, SEGMENT_BYTES);
     let file = files(dir.path()).remove(0);
-    let second = fs::read(&file).unwrap().len();
+    let (_, second) = held(dir.path());
     written(dir.path(), 2, SEGMENT_BYTES);
     let mut bytes = fs::read(&file).unwrap();
     bytes[second + 50] ^= 1;
@@ -151,7 +245,7 @@ fn an_exchanged_record_with_a_good_checksum_breaks_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), 1, SEGMENT_BYTES);
     let file = files(dir.path()).remove(0);
-    let second = fs::read(&file).unwrap().len();
+    let (_, second) = held(dir.path());
     written(dir.path(), 2, SEGMENT_BYTES);
     let mut bytes = fs::read(&file).unwrap();
     let (forged, _) = draft(2).seal(2, 1, at(77), &[9; 32]);
