@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use crate::domain::{Alert, AlertState, Episode, Identity};
 use crate::engine::Back;
 
-/// How many identities one generation holds; there are two. An entry takes some 130 bytes.
-const GENERATION: usize = 8192;
+/// How many identities one generation holds; there are two. As many as fit into a table with 8192 places, of 80 bytes each, that
+/// is to be no more than seven eighths full.
+const GENERATION: usize = 8192 / 8 * 7;
 
 /// What is known of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
