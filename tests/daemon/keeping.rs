@@ -96,6 +96,7 @@ fn a_backup_of_a_running_daemon_comes_back_and_acts_on_nothing() {
     daemon.stop();
     std::fs::remove_dir_all(&store).unwrap();
     std::fs::rename(&backup, &store).unwrap();
+    succeeded(&run(&["audit", "verify"], &store, &[]));
     let daemon = Daemon::start(&site);
     assert_eq!(daemon.remediations(), before);
     assert_eq!(daemon.metric("remedyd_execution_enabled"), Some(0.0));

@@ -15,7 +15,7 @@ use crate::support::site::Site;
 
 /// A machine whose power can be cut.
 pub struct Machine<'a> {
-    site: &'a Site,
+    pub site: &'a Site,
     driver: &'a Driver,
     pub shim: Shim,
     /// What the disk held when the daemon of this life began.

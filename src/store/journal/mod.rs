@@ -32,8 +32,8 @@ use crate::domain::Timestamp;
 /// After this many bytes the next record begins a new file: small enough to copy and to check in a second.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// So many zeros are laid behind a record that reaches beyond the last ones: some hundred records find their place there,
-/// so that few of a hundred syncs carry a new length.
+/// So many zeros are laid behind a record that reaches beyond the last ones: room for some hundreds of usual ones, whose syncs
+/// carry no new length.
 const AHEAD: u64 = 1 << 20;
 
 /// A record from this size on lays none: it would soon use them up, and the disk would have each of its bytes twice.
@@ -91,7 +91,27 @@ impl JournalError {
 /// How much of the end is written again: more than a turn of any load has.
 const AGAIN: u64 = 8 << 20;
 
-/// Writes the last bytes of a file over themselves. Whatever reaches the disk of that is what should be there.
+/// Writes a record, which is the first `record` of `bytes`, and the zeros behind it as far as the disk has room for them. Says how
+/// many bytes were written.
+fn write_ahead(
+    bytes: &[u8],
+    record: usize,
+    mut write: impl FnMut(&[u8], u64) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match write(&bytes[done..], done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => done += written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && done >= record => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes the last bytes of a file over themselves. Whatever reaches the disk of that is what should be there. The caller syncs.
 fn write_again(file: &File, len: u64) -> io::Result<()> {
     let from = len.saturating_sub(AGAIN);
     let mut end = vec![0; usize::try_from(len - from).expect("AGAIN fits into memory")];
@@ -146,10 +166,10 @@ impl Journal {
     /// Goes on where a [`Replay`] ended; what lies behind was never acknowledged and is cut off.
     pub fn resume(dir: &Path, end: End, epoch: u64, segment_bytes: u64) -> Result<Self, JournalError> {
         segment::sweep(dir)?;
-        let (segment, file, len) = match end.segment {
+        let (segment, file, len, filled) = match end.segment {
             None => {
-                let (segment, file) = Segment::create(dir, 1, 1, end.chain)?;
-                (segment, file, HEADER as u64)
+                let (segment, file) = Segment::create(dir, 1, 1, end.chain, 0)?;
+                (segment, file, HEADER as u64, HEADER as u64)
             }
             Some((segment, len)) => {
                 let io = |action| JournalError::io(action, &segment.path);
@@ -160,13 +180,17 @@ impl Journal {
                         "cut off {} bytes of a turn that was never acknowledged", end.torn
                     );
                 }
+                let was = file.metadata().map_err(io("look at"))?.len();
                 file.set_len(len).map_err(io("truncate"))?;
+                // A header alone would say that it was ended.
+                let filled = len + u64::from(len == HEADER as u64 && was > len);
+                file.set_len(filled).map_err(io("truncate"))?;
                 // A turn that was written but not synced before a crash was read as whole: it is durable from here on.
                 // Where the sync itself failed, what was read may be in memory alone and yet count as synced, so the end is
                 // written once more.
                 write_again(&file, len).map_err(io("write again"))?;
                 file.sync_all().map_err(io("sync"))?;
-                (segment, file, len)
+                (segment, file, len, filled)
             }
         };
         Ok(Self {
@@ -174,7 +198,7 @@ impl Journal {
             segment,
             file,
             len,
-            filled: len,
+            filled,
             segment_bytes,
             epoch,
             seq: end.seq,
@@ -191,7 +215,7 @@ impl Journal {
         epoch: u64,
         segment_bytes: u64,
     ) -> Result<Self, JournalError> {
-        let (segment, file) = Segment::create(dir, 1, seq + 1, chain)?;
+        let (segment, file) = Segment::create(dir, 1, seq + 1, chain, 0)?;
         let (dir, len) = (dir.to_owned(), HEADER as u64);
         Ok(Self { dir, segment, file, len, filled: len, segment_bytes, epoch, seq, chain, failed: false })
     }
@@ -237,17 +261,20 @@ impl Journal {
         }
         // A segment is named by its first record, so one without records is never left behind.
         if self.len >= self.segment_bytes && self.segment.first <= self.seq {
-            self.rotate()?;
+            // With a zero behind the header, which alone would say that it was ended.
+            self.rotate(1)?;
         }
-        let (mut frame, chain) = draft.seal(self.seq + 1, self.epoch, at, &self.chain);
-        let bytes = frame.len() as u64;
-        if self.len + bytes > self.filled && bytes < LARGE {
-            frame.resize(frame.len() + AHEAD as usize, 0);
+        let (mut bytes, chain) = draft.seal(self.seq + 1, self.epoch, at, &self.chain);
+        let record = bytes.len();
+        let end = self.len + record as u64;
+        if end > self.filled && (record as u64) < LARGE {
+            bytes.resize(record + AHEAD as usize, 0);
         }
-        self.file.write_all_at(&frame, self.len).map_err(JournalError::io("append to", &self.segment.path))?;
+        let written = write_ahead(&bytes, record, |rest, done| self.file.write_at(rest, self.len + done))
+            .map_err(JournalError::io("append to", &self.segment.path))?;
         sync(&self.file).map_err(JournalError::io("sync", &self.segment.path))?;
-        self.filled = self.filled.max(self.len + frame.len() as u64);
-        self.len += bytes;
+        self.filled = self.filled.max(self.len + written as u64);
+        self.len = end;
         self.seq += 1;
         self.chain = chain;
         self.failed = false;
@@ -259,14 +286,21 @@ impl Journal {
         if self.failed || self.segment.first > self.seq {
             return Ok(());
         }
-        self.rotate()
+        self.rotate(0)
     }
 
-    fn rotate(&mut self) -> Result<(), JournalError> {
-        // For tidiness: where it is lost, there are zeros.
-        self.file.set_len(self.len).map_err(JournalError::io("truncate", &self.segment.path))?;
-        let (segment, file) = Segment::create(&self.dir, self.segment.number + 1, self.seq + 1, self.chain)?;
-        (self.segment, self.file, self.len, self.filled) = (segment, file, HEADER as u64, HEADER as u64);
+    /// Ends the file and begins the next one, with so many zeros in it.
+    fn rotate(&mut self, zeros: usize) -> Result<(), JournalError> {
+        let (number, first) = (self.segment.number + 1, self.seq + 1);
+        // Nobody reads the zeros that are left, and they are for nobody any more. The cut writes the last block again, so it is
+        // synced once more.
+        match self.file.set_len(self.len) {
+            Ok(()) => self.file.sync_data().map_err(JournalError::io("sync", &self.segment.path))?,
+            Err(error) => warn!(journal.file = %self.segment.path.display(), "its unused end stays: {error}"),
+        }
+        let (segment, file) = Segment::create(&self.dir, number, first, self.chain, zeros)?;
+        let len = HEADER as u64;
+        (self.segment, self.file, self.len, self.filled) = (segment, file, len, len + zeros as u64);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ pub fn beginnings(dir: &Path) -> Result<Vec<(u64, Timestamp)>, JournalError> {
     Ok(found)
 }
 
-/// How many bytes of journal there are behind turn `seq`, to the nearest segment.
+/// How many bytes of journal there are behind turn `seq`, to the nearest segment, with what was laid ahead in the last one.
 ///
 /// # Errors
 /// The folder or a header cannot be read.

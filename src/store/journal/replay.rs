@@ -1,8 +1,8 @@
 //! Reading the journal back, every byte checked on the way.
 //!
 //! Only one kind of damage is harmless: a last record of the last segment that is not whole, with no whole record after
-//! it. Its turn was never synced, so nobody was told of it. Everything else stops the reading with file and offset. Nothing
-//! but zeros up to the end of a file is what was laid there for records to come.
+//! it. Its turn was never synced, so nobody was told of it. Everything else stops the reading with file and offset. Any file
+//! may end in zeros, which were laid there for records to come.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -165,6 +165,7 @@ impl Open {
         if left == 0 {
             return Ok(Frame::Nothing);
         }
+        // Where less than a head is left, the rest decides.
         let mut head = [0; HEAD];
         if left >= HEAD as u64 {
             self.fill(&mut head)?;

@@ -31,14 +31,22 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes an empty segment, durable together with its name.
-    pub fn create(dir: &Path, number: u64, first: u64, before: Chain) -> Result<(Self, File), JournalError> {
+    /// Makes a segment without records and with so many zeros, durable together with its name.
+    pub fn create(
+        dir: &Path,
+        number: u64,
+        first: u64,
+        before: Chain,
+        zeros: usize,
+    ) -> Result<(Self, File), JournalError> {
         let path = dir.join(format!("{first:020}{SUFFIX}"));
         let unfinished = dir.join(format!("{first:020}{UNFINISHED}"));
         let io = |action, path: &Path| JournalError::io(action, path);
         let mut file = File::create(&unfinished).map_err(io("create", &unfinished))?;
         let segment = Self { path, number, first, before };
-        file.write_all(&segment.header()).map_err(io("write", &unfinished))?;
+        let mut bytes = segment.header().to_vec();
+        bytes.resize(HEADER + zeros, 0);
+        file.write_all(&bytes).map_err(io("write", &unfinished))?;
         file.sync_all().map_err(io("sync", &unfinished))?;
         fs::rename(&unfinished, &segment.path).map_err(io("rename", &unfinished))?;
         sync_dir(dir)?;

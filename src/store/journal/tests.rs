@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::store::codec::Entry;
-use crate::store::samples::at;
+use crate::store::samples::{self, at};
 
 /// The journal in `dir` with `turns` more turns, rotated after `segment_bytes`.
 fn written(dir: &Path, turns: u64, segment_bytes: u64) -> Journal {
@@ -161,9 +161,92 @@ fn small_records_are_written_over_zeros_and_large_ones_lay_none() {
     assert_eq!(length(dir.path()), held as u64 + AHEAD);
     written(dir.path(), 0, SEGMENT_BYTES);
     assert_eq!(length(dir.path()), held as u64);
-    written(dir.path(), 1, SEGMENT_BYTES).rotate().unwrap();
+    written(dir.path(), 1, SEGMENT_BYTES).rotate(0).unwrap();
     let lengths = files(dir.path()).into_iter().map(|file| fs::metadata(file).unwrap().len());
     assert!(lengths.max().unwrap() < held as u64 + 1000);
+}
+
+#[test]
+fn a_record_across_the_end_of_the_zeros_is_there_whole_or_not_at_all() {
+    const SECTOR: usize = 512;
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = written(dir.path(), 1, SEGMENT_BYTES);
+    let append = |journal: &mut Journal, bytes: usize| {
+        let mut draft = Draft::default();
+        draft.add(&cause(), &[Entry { key: Bytes::from_static(b"key"), value: Some(Bytes::from(vec![b'v'; bytes])) }]);
+        journal.append(draft, at(2), File::sync_data).unwrap();
+    };
+    // Large ones lay no zeros, so that a small file has an edge.
+    let left = (journal.filled - journal.len) as usize;
+    append(&mut journal, left - 6000);
+    let before = fs::read(&journal.segment.path).unwrap();
+    assert!(journal.len < journal.filled);
+    append(&mut journal, 20_000);
+    let (path, after) = (journal.segment.path.clone(), fs::read(&journal.segment.path).unwrap());
+    let (records, from, to) = (journal.seq - 1, before.len() - 6000, journal.len as usize);
+    let mut dice = 7;
+    for _ in 0..60 {
+        // The file is as long as before, as long as after, or something in between; each sector is old, new or a hole.
+        let longer = samples::dice(&mut dice, 4) * (to + SECTOR - before.len()) / 3;
+        let mut disk = before.clone();
+        disk.resize(before.len() + longer, 0);
+        let most = samples::dice(&mut dice, 8);
+        for sector in from / SECTOR..disk.len().div_ceil(SECTOR) {
+            let place = sector * SECTOR..disk.len().min((sector + 1) * SECTOR);
+            if samples::dice(&mut dice, 8) <= most {
+                disk[place.clone()].copy_from_slice(&after[place]);
+            }
+        }
+        fs::write(&path, &disk).unwrap();
+        let is_whole = disk.len() >= to && disk[..to] == after[..to];
+        let (read, end) = read(dir.path()).unwrap();
+        assert_eq!(read.len() as u64, records + u64::from(is_whole));
+        Journal::resume(dir.path(), end, 1, SEGMENT_BYTES).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), after[..held(dir.path()).1]);
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_zeros_still_takes_records() {
+    let full = || io::Error::from(io::ErrorKind::StorageFull);
+    for room in 0..=40 {
+        let mut disk = Vec::new();
+        let written = write_ahead(&[7; 40], 25, |rest, done| {
+            assert_eq!(done as usize, disk.len());
+            let taken = rest.len().min(room - disk.len()).min(9);
+            disk.extend_from_slice(&rest[..taken]);
+            if taken == 0 { Err(full()) } else { Ok(taken) }
+        });
+        assert_eq!(written.ok(), (room >= 25).then_some(room), "room for {room}");
+    }
+    let failed = write_ahead(&[7; 40], 25, |_, done| if done < 30 { Ok(10) } else { Err(io::ErrorKind::Other.into()) });
+    assert!(failed.is_err(), "another error is one wherever it comes");
+}
+
+#[test]
+fn only_an_end_looks_like_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = || Journal::has_ended(dir.path()).unwrap();
+    let mut journal = written(dir.path(), 1, 1);
+    assert!(!ended());
+    journal.end_segment().unwrap();
+    assert!(ended());
+    // A start that only reads leaves it so; a turn that was torn, or a new file that the power took, does not.
+    drop(written(dir.path(), 0, 1));
+    assert!(ended());
+    let path = files(dir.path()).pop().unwrap();
+    let header = fs::read(&path).unwrap();
+    for behind in [&b"\0"[..], b"x", b"torn"] {
+        fs::write(&path, [&header, behind].concat()).unwrap();
+        drop(written(dir.path(), 0, 1));
+        assert_eq!((ended(), fs::read(&path).unwrap()), (false, [&header[..], b"\0"].concat()));
+    }
+    let mut journal = written(dir.path(), 1, 1);
+    journal.rotate(1).unwrap();
+    assert!(!ended());
+    drop(journal);
+    assert_eq!(written(dir.path(), 1, 1).seq, 3);
+    assert_eq!(read(dir.path()).unwrap().0.len(), 3);
 }
 
 #[test]
@@ -282,7 +365,7 @@ fn a_half_made_segment_is_swept_away() {
 fn a_segment_without_records_is_a_good_end() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = written(dir.path(), 2, 1);
-    journal.rotate().unwrap();
+    journal.rotate(0).unwrap();
     assert_eq!(read(dir.path()).unwrap().1.seq, 2);
     written(dir.path(), 1, SEGMENT_BYTES);
     assert_eq!(read(dir.path()).unwrap().0.len(), 3);
