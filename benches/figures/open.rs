@@ -1,5 +1,6 @@
 //! From an alert to a durable proposal that can be read, at 200 alerts a second that do not wait for one another.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -57,9 +58,10 @@ pub async fn run(program: &Path, rounds: usize, span: Duration) -> (Vec<Line>, V
 
 /// How long each takes from the moment at which it is due until it was read, in microseconds, sorted.
 async fn proposals(daemon: &Daemon, alerts: usize) -> Vec<u32> {
-    let mut connections = Vec::new();
+    // By turns: the daemon hangs up on one that says nothing within five seconds.
+    let mut connections = VecDeque::new();
     for _ in 0..CONNECTIONS {
-        connections.push(Connection::open(daemon.at).await);
+        connections.push_back(Connection::open(daemon.at).await);
     }
     let connections = Arc::new(Mutex::new(connections));
     let (clock, watch, mut runs) = (Clock::start(None), Stopwatch::start(), JoinSet::new());
@@ -67,7 +69,7 @@ async fn proposals(daemon: &Daemon, alerts: usize) -> Vec<u32> {
         let due = Duration::from_secs(1) * number as u32 / RATE as u32;
         tokio::time::sleep(due.saturating_sub(watch.elapsed())).await;
         let request = one_post(number..number + 1, &clock.now().to_string());
-        let mut connection = connections.lock().await.pop().expect("a connection is free");
+        let mut connection = connections.lock().await.pop_front().expect("a connection is free");
         let connections = connections.clone();
         runs.spawn(async move {
             assert_eq!(connection.tell(&request).await, 200);
@@ -80,7 +82,7 @@ async fn proposals(daemon: &Daemon, alerts: usize) -> Vec<u32> {
                 }
             }
             let took = (watch.elapsed() - due).as_micros() as u32;
-            connections.lock().await.push(connection);
+            connections.lock().await.push_back(connection);
             took
         });
     }
