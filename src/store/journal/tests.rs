@@ -25,6 +25,13 @@ fn draft(seq: u64) -> Draft {
     draft
 }
 
+/// With one value of that length.
+fn draft_of(bytes: usize) -> Draft {
+    let mut draft = Draft::default();
+    draft.add(&cause(), &[Entry { key: Bytes::from_static(b"key"), value: Some(Bytes::from(vec![b'v'; bytes])) }]);
+    draft
+}
+
 fn cause() -> record::RecordedCause {
     record::RecordedCause { request_id: Some("r-1".into()), ..record::RecordedCause::of("ann", "approve") }
 }
@@ -133,10 +140,7 @@ fn small_records_are_written_over_zeros_and_large_ones_lay_none() {
     let laid = length(dir.path());
     assert_eq!(laid, journal.len + AHEAD);
     let mut appended = |bytes: u64| {
-        let mut draft = Draft::default();
-        let value = Some(Bytes::from(vec![b'v'; bytes as usize]));
-        draft.add(&cause(), &[Entry { key: Bytes::from_static(b"key"), value }]);
-        journal.append(draft, at(2), File::sync_data).unwrap();
+        journal.append(draft_of(bytes as usize), at(2), File::sync_data).unwrap();
         assert_eq!(journal.filled, length(dir.path()));
         (journal.len, journal.filled)
     };
@@ -171,17 +175,12 @@ fn a_record_across_the_end_of_the_zeros_is_there_whole_or_not_at_all() {
     const SECTOR: usize = 512;
     let dir = tempfile::tempdir().unwrap();
     let mut journal = written(dir.path(), 1, SEGMENT_BYTES);
-    let append = |journal: &mut Journal, bytes: usize| {
-        let mut draft = Draft::default();
-        draft.add(&cause(), &[Entry { key: Bytes::from_static(b"key"), value: Some(Bytes::from(vec![b'v'; bytes])) }]);
-        journal.append(draft, at(2), File::sync_data).unwrap();
-    };
     // Large ones lay no zeros, so that a small file has an edge.
     let left = (journal.filled - journal.len) as usize;
-    append(&mut journal, left - 6000);
+    journal.append(draft_of(left - 6000), at(2), File::sync_data).unwrap();
     let before = fs::read(&journal.segment.path).unwrap();
     assert!(journal.len < journal.filled);
-    append(&mut journal, 20_000);
+    journal.append(draft_of(20_000), at(3), File::sync_data).unwrap();
     let (path, after) = (journal.segment.path.clone(), fs::read(&journal.segment.path).unwrap());
     let (records, from, to) = (journal.seq - 1, before.len() - 6000, journal.len as usize);
     let mut dice = 7;
