@@ -25,9 +25,9 @@ use super::table::{Bar, Line, Spread};
 
 /// Nodes, each with an alert that fires.
 const NODES: usize = 1_000;
-/// Which system calls are of interest: those that read requests, write answers, and write or sync files.
+/// Which system calls are of interest: those that read requests, write answers, and write, cut or sync files.
 const TRACED: &str = "trace=read,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,fdatasync,fsync,sync_file_range,msync,\
-                      pwritev";
+                      pwritev,ftruncate";
 /// How much of what is read and written is kept: an answer's head and body.
 const KEPT_BYTES: &str = "500";
 /// How much of a trace the figures hold as evidence.

@@ -104,8 +104,14 @@ impl Seen {
     }
 
     fn note_batches(&mut self, calls: &[Call], folders: &Folders) {
-        for call in calls.iter().filter(|call| is_journal(call, folders)) {
+        // What a full file has left over is cut off between two batches, and the file synced for that once more.
+        let mut is_cut = false;
+        for call in calls.iter().filter(|call| is_journal(call, folders) || is_cut_of_journal(call, folders)) {
+            let was_cut = std::mem::replace(&mut is_cut, is_cut_of_journal(call, folders));
             let is_sync = matches!(call.name.as_str(), "fdatasync" | "fsync");
+            if is_cut || (was_cut && is_sync) {
+                continue;
+            }
             match self.batches.last_mut() {
                 _ if !is_sync => self.batches.push(Batch { written: call.began, synced: None, syncs: 0 }),
                 None => self.stray_syncs += 1,
@@ -154,7 +160,15 @@ impl Seen {
 }
 
 fn is_journal(call: &Call, folders: &Folders) -> bool {
-    WRITES.contains(&call.name.as_str()) && call.on.starts_with(&folders.journal) && call.on.ends_with(".journal")
+    WRITES.contains(&call.name.as_str()) && is_on_journal(call, folders)
+}
+
+fn is_cut_of_journal(call: &Call, folders: &Folders) -> bool {
+    call.name == "ftruncate" && is_on_journal(call, folders)
+}
+
+fn is_on_journal(call: &Call, folders: &Folders) -> bool {
+    call.on.starts_with(&folders.journal) && call.on.ends_with(".journal")
 }
 
 /// The line that counts of a call on a socket; nothing where it is on none, or read nothing.
@@ -215,6 +229,15 @@ pub fn check_itself() {
 
     assert_eq!(found(&of(&[post, write, sync, sync, answer])), (0, 1, 0), "two syncs");
     assert_eq!(found(&of(&[post, write, write, sync, answer])), (0, 1, 0), "a batch without a sync");
+    let cut = "8 ftruncate(4</d/journal/00000000000000000001.journal>, 900) = 0";
+    assert_eq!(found(&of(&[write, sync, post, cut, sync, write, sync, answer])), (0, 0, 0), "a full file's end");
+    assert_eq!(
+        found(&of(&[write, sync, post, cut, sync, answer])),
+        (1, 0, 0),
+        "the sync of a cut makes no batch durable"
+    );
+    assert_eq!(found(&of(&[post, write, cut, sync, answer])), (1, 1, 0), "nor one that was written before the cut");
+    assert_eq!(found(&of(&[post, write, sync, cut, sync, sync, answer])), (0, 1, 0), "two syncs after a cut");
     for thread in ["7", "8"] {
         let in_the_way = applied.replacen('6', thread, 1);
         assert_eq!(found(&of(&[post, write, &in_the_way, sync, answer])), (0, 0, 1), "sled by thread {thread}");
